@@ -1,0 +1,1 @@
+"""Watches counts of events, and keeps its model fresh by itself."""

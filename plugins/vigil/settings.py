@@ -1,0 +1,210 @@
+"""What differs by environment, read once at the edge.
+
+Each field is an Airflow option of the section `[vigil]`: `AIRFLOW__VIGIL__BUCKET` on a laptop, the
+configuration option `vigil.bucket` on Amazon MWAA. Nothing here is read while a DAG is parsed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vigil.database import Database
+from vigil.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "AIRFLOW__VIGIL__"
+_CONNECTION_PREFIX = "AIRFLOW_CONN_"
+_MYSQL_PORT = 3306
+
+
+class Settings(BaseModel):
+    """Holds the pipeline's settings.
+
+    Attributes:
+        bucket: S3 bucket for exports, data sets, models and evaluations.
+        alert_topic_arn: SNS topic that alerts are published to, standard or FIFO.
+        sagemaker_role_arn: role that SageMaker's jobs and endpoints run as.
+        database_conn_id: Airflow connection of the database.
+        aws_conn_id: Airflow connection of the AWS account.
+        pipeline_file: file with the sources; relative paths start in `include/configs/`.
+        allowed_lateness_s: seconds that a window stays open for late events after its end.
+        too_late_after_h: hours behind its series' watermark from which an event is refused.
+        event_retention_days: days that raw events are kept; counts are kept for ever.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: str = Field(min_length=3, max_length=63)
+    alert_topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:.+")
+    sagemaker_role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::.+")
+    database_conn_id: str = "vigil_database"
+    aws_conn_id: str = "aws_default"
+    pipeline_file: str = "pipeline.yaml"
+    allowed_lateness_s: float = Field(default=60, ge=0)
+    too_late_after_h: float = Field(default=72, gt=0)
+    event_retention_days: int = Field(default=90, ge=1)
+
+    @model_validator(mode="after")
+    def _late_events_find_their_window(self) -> Self:
+        if self.too_late_after >= self.event_retention:
+            raise ValueError(
+                f"too_late_after_h ({self.too_late_after_h:g} h) must be shorter than event_retention_days "
+                f"({self.event_retention_days} d), or a late event would be counted without the events that "
+                "retention has dropped: lower the one or raise the other"
+            )
+        if self.allowed_lateness >= self.too_late_after:
+            raise ValueError(
+                "allowed_lateness_s must be shorter than too_late_after_h, or no event could ever be late"
+            )
+        return self
+
+    @property
+    def allowed_lateness(self) -> timedelta:
+        """Return how long a window stays open after its end."""
+        return timedelta(seconds=self.allowed_lateness_s)
+
+    @property
+    def too_late_after(self) -> timedelta:
+        """Return how far behind the watermark an event may lie."""
+        return timedelta(hours=self.too_late_after_h)
+
+    @property
+    def event_retention(self) -> timedelta:
+        """Return how long raw events are kept."""
+        return timedelta(days=self.event_retention_days)
+
+
+def parse_settings(options: Mapping[str, Any]) -> Settings:
+    """Check the options of the section `[vigil]`.
+
+    Raises:
+        SettingsError: an option is unknown, missing or contradicts another; the message names every one.
+    """
+    try:
+        return Settings.model_validate(dict(options))
+    except ValidationError as error:
+        raise SettingsError(explain(error, "the settings [vigil]", Settings, ENVIRONMENT_PREFIX)) from error
+
+
+def explain(error: ValidationError, what: str, model: type[BaseModel], prefix: str = "") -> str:
+    """Tell a person what a validation error means and what to do.
+
+    Args:
+        error: as pydantic raised it.
+        what: name of the thing that was checked, as a person knows it.
+        model: the model that was checked, for the nearest known key.
+        prefix: put before an option's name, as in an environment variable; the name then is upper case.
+    """
+    lines = [f"{what[0].upper()}{what[1:]} cannot be used:"]
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"]) or "as a whole"
+        name = f"{prefix}{path.upper()}" if prefix and problem["loc"] else path
+        if problem["type"] == "missing":
+            lines.append(f"- {name} is not set: set it.")
+        elif problem["type"] == "extra_forbidden":
+            lines.append(f"- {name} is unknown{_nearest(str(problem['loc'][-1]), model)}.")
+        else:
+            lines.append(f"- {name}: {problem['msg'].removeprefix('Value error, ')}.")
+    return "\n".join(lines)
+
+
+def _nearest(name: str, model: type[BaseModel]) -> str:
+    near = difflib.get_close_matches(name, model.model_fields, n=1)
+    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(model.model_fields))}"
+
+
+def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `AIRFLOW__VIGIL__…` variables, without Airflow."""
+    environment = os.environ if environment is None else environment
+    return parse_settings(
+        {
+            name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(ENVIRONMENT_PREFIX)
+        }
+    )
+
+
+def database_from_environment(
+    conn_id: str = "vigil_database", environment: Mapping[str, str] | None = None
+) -> Database:
+    """Read the database from Airflow's own connection variable, without Airflow.
+
+    Raises:
+        SettingsError: the variable is missing or is not a connection.
+    """
+    environment = os.environ if environment is None else environment
+    variable = f"{_CONNECTION_PREFIX}{conn_id.upper()}"
+    text = environment.get(variable)
+    if not text:
+        raise SettingsError(
+            f"{variable} is not set: set it to mysql://user:password@host:port/schema, or run through "
+            "`make`, which sets it for the laptop's own database."
+        )
+    return parse_connection(text, variable)
+
+
+def parse_connection(text: str, name: str) -> Database:
+    """Read a database from an Airflow connection, written as URI or JSON.
+
+    Args:
+        text: `mysql://user:password@host:port/schema?ssl_ca=file`, or Airflow's JSON form of it.
+        name: what to call it in errors; the text holds a password and is never shown.
+    """
+    if text.lstrip().startswith("{"):
+        fields = json.loads(text)
+        extra = fields.get("extra") or {}
+        return database_of(
+            name,
+            host=fields.get("host"),
+            port=fields.get("port"),
+            login=fields.get("login"),
+            password=fields.get("password"),
+            schema=fields.get("schema"),
+            extra=json.loads(extra) if isinstance(extra, str) else extra,
+        )
+    uri = urlsplit(text)
+    return database_of(
+        name,
+        host=uri.hostname,
+        port=uri.port,
+        login=unquote(uri.username or ""),
+        password=unquote(uri.password or ""),
+        schema=uri.path.strip("/"),
+        extra={key: values[-1] for key, values in parse_qs(uri.query).items()},
+    )
+
+
+def database_of(
+    name: str,
+    *,
+    host: str | None,
+    port: int | None,
+    login: str | None,
+    password: str | None,
+    schema: str | None,
+    extra: Mapping[str, Any],
+) -> Database:
+    """Build a database from the fields of an Airflow connection.
+
+    Raises:
+        SettingsError: a field that is needed is empty; the message names it.
+    """
+    empty = [field for field, value in (("host", host), ("login", login), ("schema", schema)) if not value]
+    if empty:
+        raise SettingsError(f"The connection {name} has no {' and no '.join(empty)}: add it.")
+    return Database(
+        host=str(host),
+        port=port or _MYSQL_PORT,
+        user=str(login),
+        password=password or "",
+        name=str(schema),
+        ca_file=extra.get("ssl_ca"),
+    )

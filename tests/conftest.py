@@ -1,0 +1,148 @@
+"""What several folders of tests need: a database of their own, the embedded AWS."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pymysql
+import pytest
+
+from local_stack.mariadb import MariaDB, server_environment, server_tree
+from local_stack.ports import free_port
+from vigil.aws import Aws
+from vigil.database import Database
+from vigil.migrations import migrate
+
+SMALL_SERVER = {
+    "innodb-buffer-pool-size": "64M",
+    "innodb-log-file-size": "32M",
+    "innodb-flush-log-at-trx-commit": "0",
+    "performance-schema": "OFF",
+}
+LOCAL_AWS_START_LIMIT_S = 30
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A real server of this test process's own."""
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"), free_port(), SMALL_SERVER)
+    server.prepare()
+    log = (server.folder / "log").open("wb")
+    process = subprocess.Popen(
+        server.command(), env=server_environment(server_tree()), stdout=log, stderr=log
+    )
+    try:
+        server.wait_until_ready(process)
+        yield server
+    finally:
+        process.kill()
+        process.wait(timeout=20)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def _migrated(mariadb: MariaDB) -> Database:
+    migrate(mariadb.database)
+    return mariadb.database
+
+
+@pytest.fixture
+def database(_migrated: Database) -> Iterator[Database]:
+    """A migrated schema with empty tables."""
+    yield _migrated
+    empty(_migrated)
+
+
+@pytest.fixture
+def blank_database(mariadb: MariaDB) -> Iterator[Database]:
+    """A schema without a table."""
+    login = mariadb.database
+    blank = Database(login.host, login.port, login.user, login.password, "blank")
+    with login.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS blank")
+        cursor.execute("CREATE DATABASE blank CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    yield blank
+    with login.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE blank")
+
+
+def empty(database: Database) -> None:
+    """Delete every row of every table but the log of migrations."""
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+        for (table,) in cursor.fetchall():
+            if table != "schema_migrations":
+                cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - the name comes from the server
+        connection.commit()
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[pymysql.connections.Connection]:
+    """An open connection to the migrated schema."""
+    opened = database.connect()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an embedded AWS of this test process's own."""
+    state = tmp_path_factory.mktemp("local-aws")
+    log = (state / "log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local_aws", "serve", "--port", "0", "--state-dir", str(state)],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        yield _address_of(process, state)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def _address_of(process: subprocess.Popen[bytes], state: Path) -> str:
+    assert process.stdout is not None
+    deadline = time.monotonic() + LOCAL_AWS_START_LIMIT_S
+    while time.monotonic() < deadline:
+        readable, _, _ = select.select([process.stdout], [], [], 0.5)
+        if readable:
+            line = process.stdout.readline().decode()
+            if not line:
+                break
+            if "ready" in line:
+                return line.split()[-1]
+    raise AssertionError(f"The embedded AWS did not start: {(state / 'log').read_text()}")
+
+
+@pytest.fixture
+def aws(local_aws: str, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Clients of the embedded AWS; the environment points there too."""
+    for name, value in aws_environment(local_aws).items():
+        monkeypatch.setenv(name, value)
+    return Aws(boto3.session.Session(region_name="eu-west-1"))
+
+
+def aws_environment(address: str) -> dict[str, str]:
+    """Return the variables that make every AWS client talk to the embedded AWS."""
+    return {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PATH": os.environ["PATH"],
+    }
