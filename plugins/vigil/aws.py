@@ -30,15 +30,23 @@ _CONFIG = Config(
 
 @dataclass(frozen=True)
 class Aws:
-    """Gives clients of one AWS session."""
+    """Gives clients of one AWS session.
+
+    Attributes:
+        session: region and credentials.
+        endpoint_url: where every service answers, if not at AWS.
+    """
 
     session: boto3.session.Session = field(default_factory=boto3.session.Session)
+    endpoint_url: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def client(self, service: str) -> Any:
         """Return the client of a service, always the same one."""
         if service not in self._clients:
-            self._clients[service] = self.session.client(service, config=_CONFIG)
+            self._clients[service] = self.session.client(
+                service, endpoint_url=self.endpoint_url, config=_CONFIG
+            )
         return self._clients[service]
 
 

@@ -1,0 +1,45 @@
+# Vigil on one machine. `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help install up down status logs clean demo test lint bench lock
+
+PYTHON ?= python3
+VENV := .venv/bin
+export PYTHON
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install:  ## Create .venv from the lock, and fetch a database server if there is none
+	@bash local_stack/install.sh
+	@test -n "$$VIGIL_DATABASE" || bash local_stack/fetch_mariadb.sh >/dev/null
+
+demo: install  ## Turn the whole loop once on real data and show the results (about 4 minutes)
+	@$(VENV)/python -m local_stack demo
+
+up: install  ## Start database, embedded AWS and Airflow, and leave them running
+	@$(VENV)/python -m local_stack up
+
+down: install  ## Stop them; what they stored stays
+	@$(VENV)/python -m local_stack down
+
+status: install  ## Show the processes and how to log in
+	@$(VENV)/python -m local_stack status
+
+logs: install  ## Show the end of the logs; P=name for one process
+	@$(VENV)/python -m local_stack logs $(P)
+
+clean: install  ## Stop the stack and delete what it stored
+	@$(VENV)/python -m local_stack clean
+
+test: install  ## Run every check and test
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check -q .
+	@$(VENV)/mypy
+	@$(VENV)/cfn-lint deploy/*.yaml
+	@$(VENV)/python -m pytest -n 2
+
+bench: install  ## Measure the figures against their competitors; results in var/bench
+	@$(VENV)/python -m bench
+
+lock: install  ## Choose versions anew from requirements.in
+	@bash local_stack/lock.sh

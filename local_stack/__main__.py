@@ -1,0 +1,112 @@
+"""The commands behind `make`: up, down, status, logs, demo, clean."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from local_stack.lifecycle import bring_down, bring_up, clean
+from local_stack.processes import AIRFLOW_PARTS, Processes
+from local_stack.stack import ADMIN, VAR, Stack, open_stack
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+console = Console(highlight=False)
+
+
+@app.command()
+def up() -> None:
+    """Start database, embedded AWS and Airflow, and leave them running."""
+    stack = open_stack()
+    bring_up(stack, lambda line: console.print(f"  {line}"))
+    print_login(stack)
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that `up` started; what was stored stays."""
+    bring_down(open_stack())
+    console.print("The stack is down.")
+
+
+@app.command()
+def status() -> None:
+    """Show each process of the stack; exits with 1 when one does not run."""
+    stack = open_stack()
+    states = Processes(stack).states()
+    table = Table("process", "state", "port")
+    ports = {"database": "database", "local-aws": "local_aws", "airflow-api-server": "airflow"}
+    for program in Processes(stack).programs():
+        port = stack.ports[ports[program.name]] if program.name in ports else ""
+        table.add_row(program.name, states.get(program.name, "STOPPED").lower(), str(port))
+    console.print(table)
+    if not states or any(state != "RUNNING" for state in states.values()):
+        raise typer.Exit(1)
+    print_login(stack)
+
+
+@app.command()
+def logs(
+    process: Annotated[str, typer.Argument(help="As `status` names it; empty for all.")] = "",
+    follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option(help="How many lines from the end.")] = 40,
+) -> None:
+    """Show the end of the processes' logs."""
+    folder = open_stack().logs
+    files = sorted(str(file) for file in folder.glob(f"{process or '*'}.log"))
+    if not files:
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.log"))) or "none yet: run `make up`"
+        console.print(f"There is no log of {process or 'any process'} in {folder}; there are: {known}")
+        raise typer.Exit(1)
+    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), *files]
+    raise typer.Exit(subprocess.run(command).returncode)
+
+
+@app.command("clean")
+def clean_up() -> None:
+    """Stop the stack and delete everything it stored."""
+    clean(open_stack())
+    console.print("Nothing is left but .venv.")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where results go.")] = VAR / "demo",
+    keep: Annotated[bool, typer.Option(help="Leave the stack running afterwards.")] = False,
+) -> None:
+    """Turn the whole loop once on real data, and show what came out."""
+    from local_stack.demo.run import run_demo
+
+    raise typer.Exit(run_demo(folder, keep, console))
+
+
+@app.command("run-airflow", hidden=True)
+def run_airflow(part: str) -> None:
+    """Become one of Airflow's processes, with the stack's environment."""
+    if part not in AIRFLOW_PARTS:
+        raise typer.BadParameter(f"{part} is none of {', '.join(AIRFLOW_PARTS)}")
+    os.execvpe("airflow", ["airflow", part], open_stack().environment())  # noqa: S606 - no shell is wanted
+
+
+@app.command("environment")
+def show_environment() -> None:
+    """Print the stack's environment as shell assignments, for `eval`: it holds passwords."""
+    own = ("AIRFLOW", "AWS_", "PATH", "PYTHONPATH")
+    for name, value in sorted(open_stack().environment().items()):
+        if name.startswith(own):
+            quoted = value.replace("'", "'\"'\"'")
+            print(f"export {name}='{quoted}'")
+
+
+def print_login(stack: Stack) -> None:
+    """Say where the Airflow UI is and how to log in."""
+    console.print(f"Airflow: {stack.airflow_url}  user {ADMIN}  password {stack.secrets.airflow_password}")
+
+
+if __name__ == "__main__":
+    app()

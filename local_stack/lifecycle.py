@@ -1,0 +1,101 @@
+"""Bring the whole stack up, and down again. Both may be said twice."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+
+from local_stack.airflow import AirflowApi, every, prepare_metadata
+from local_stack.processes import AIRFLOW_PARTS, Processes
+from local_stack.provisioning import provision, write_settings
+from local_stack.stack import PROJECT, REGION, Stack
+from vigil.aws import Aws
+from vigil.migrations import migrate
+
+_AWS_START_LIMIT_S = 60
+
+Tell = Callable[[str], None]
+
+
+def aws_of(stack: Stack) -> Aws:
+    """Return clients of the stack's embedded AWS."""
+    environment = stack.aws_environment()
+    session = boto3.session.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+    )
+    return Aws(session, endpoint_url=stack.aws_url)
+
+
+def bring_up(stack: Stack, tell: Tell, further_settings: dict[str, Any] | None = None) -> AirflowApi:
+    """Start database, embedded AWS and Airflow; return once all of them are healthy.
+
+    Args:
+        stack: what to start.
+        tell: is told what is going on, a line at a time.
+        further_settings: options of the section [vigil] beyond those that provisioning finds.
+    """
+    processes = Processes(stack)
+    if stack.uses_private_database:
+        tell("preparing the database")
+        stack.mariadb.prepare()
+    processes.start()
+    tell("starting the database and the embedded AWS")
+    if stack.uses_private_database:
+        processes.start_program("database")
+    processes.start_program("local-aws")
+    with ThreadPoolExecutor() as pool:
+        metadata = pool.submit(prepare_metadata, stack)
+        if stack.uses_private_database:
+            stack.mariadb.wait_until_ready()
+        for migration in migrate(stack.database):
+            tell(f"migrated the database: {migration.name}")
+        _wait_for_aws(stack)
+        outputs = provision(aws_of(stack).client("cloudformation"))
+        write_settings(outputs, stack.settings_file, further_settings or {})
+        tell(f"provisioned {outputs['BucketName']} and what goes with it")
+        metadata.result()
+    tell("starting Airflow")
+    for part in AIRFLOW_PARTS:
+        processes.start_program(f"airflow-{part}")
+    api = AirflowApi(stack)
+    api.wait_until_healthy()
+    api.log_in()
+    return api
+
+
+def bring_down(stack: Stack) -> None:
+    """Stop everything that the stack runs; what it stored stays."""
+    Processes(stack).stop()
+
+
+def clean(stack: Stack) -> None:
+    """Stop the stack and delete all that it stored, and every other thing made on this machine but .venv."""
+    bring_down(stack)
+    for folder in (stack.folder, PROJECT / "var", PROJECT / "build"):
+        _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _wait_for_aws(stack: Stack) -> None:
+    for _ in every(0.05, _AWS_START_LIMIT_S, f"the embedded AWS to answer, see {stack.logs}/local-aws.log"):
+        if _answers(stack.aws_url):
+            return
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/_health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False

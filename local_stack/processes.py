@@ -1,0 +1,193 @@
+"""The stack's processes, under supervisor (https://supervisord.org): started, watched, stopped, logged."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from local_stack.mariadb import server_environment, server_tree
+from local_stack.stack import PROJECT, Stack
+
+AIRFLOW_PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+_STOP_LIMIT_S = 40
+_START_LIMIT_S = 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process that supervisor looks after."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    stop_wait_s: int = 15
+
+
+class Processes:
+    """Starts and stops the processes of a stack.
+
+    Args:
+        stack: whose processes they are.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._config = stack.folder / "supervisord.conf"
+        self._pid_file = stack.folder / "supervisord.pid"
+
+    def programs(self) -> list[Program]:
+        """Return what the stack consists of."""
+        stack = self._stack
+        programs = [
+            Program(
+                "local-aws",
+                [
+                    *(sys.executable, "-m", "local_aws", "serve"),
+                    *(
+                        "--port",
+                        str(stack.ports["local_aws"]),
+                        "--state-dir",
+                        str(stack.folder / "local_aws"),
+                    ),
+                ],
+                {},
+                stop_wait_s=30,
+            ),
+            # Each reads the stack's environment itself: no secret stands in supervisor's configuration.
+            *(
+                Program(f"airflow-{part}", [sys.executable, "-m", "local_stack", "run-airflow", part], {})
+                for part in AIRFLOW_PARTS
+            ),
+        ]
+        if stack.uses_private_database:
+            libraries = server_environment(server_tree()).get("LD_LIBRARY_PATH", "")
+            environment = {"LD_LIBRARY_PATH": libraries} if libraries else {}
+            programs.insert(0, Program("database", stack.mariadb.command(), environment, stop_wait_s=30))
+        return programs
+
+    def start(self) -> None:
+        """Start supervisor, unless it runs."""
+        if self.running():
+            return
+        self._stack.logs.mkdir(parents=True, exist_ok=True)
+        self._write_config()
+        subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)],
+            check=True,
+            cwd=PROJECT,
+            timeout=30,
+        )
+        deadline = time.monotonic() + _START_LIMIT_S
+        while not self.running():
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"The process runner did not start: see {self._stack.logs}/supervisord.log"
+                )
+            time.sleep(0.05)
+
+    def start_program(self, name: str) -> None:
+        """Start one program, unless it runs."""
+        if self.states().get(name) not in ("RUNNING", "STARTING"):
+            self._control().startProcess(name, False)
+
+    def stop(self) -> None:
+        """Stop everything and wait until it is gone."""
+        if not self.running():
+            return
+        pid = int(self._pid_file.read_text())
+        self._control(supervisor_itself=True).shutdown()
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        while _alive(pid):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"The stack did not stop in {_STOP_LIMIT_S} s: see {self._stack.logs}")
+            time.sleep(0.1)
+
+    def running(self) -> bool:
+        """Tell whether supervisor answers."""
+        try:
+            self._control().getState()
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return False
+        return True
+
+    def states(self) -> dict[str, str]:
+        """Return each program's state, as in `RUNNING`; empty when the stack is down."""
+        if not self.running():
+            return {}
+        infos: Any = self._control().getAllProcessInfo()
+        return {str(info["name"]): str(info["statename"]) for info in infos}
+
+    def _control(self, supervisor_itself: bool = False) -> Any:
+        secret = self._stack.secrets.supervisor_password
+        proxy = xmlrpc.client.ServerProxy(
+            f"http://vigil:{secret}@127.0.0.1:{self._stack.ports['supervisor']}/RPC2"
+        )
+        return proxy.supervisor
+
+    def _write_config(self) -> None:
+        config = configparser.RawConfigParser()
+        logs = self._stack.logs
+        config["supervisord"] = {
+            "logfile": str(logs / "supervisord.log"),
+            "pidfile": str(self._pid_file),
+            "childlogdir": str(logs),
+            "directory": str(PROJECT),
+        }
+        config["inet_http_server"] = {
+            "port": f"127.0.0.1:{self._stack.ports['supervisor']}",
+            "username": "vigil",
+            "password": self._stack.secrets.supervisor_password,
+        }
+        config["rpcinterface:supervisor"] = {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        }
+        for program in self.programs():
+            config[f"program:{program.name}"] = _section(program, logs)
+        self._config.touch(mode=0o600)
+        with self._config.open("w") as file:
+            config.write(file)
+
+
+def _section(program: Program, logs: Path) -> dict[str, str]:
+    section = {
+        "command": " ".join(_quoted(part) for part in program.command),
+        "autostart": "false",
+        "autorestart": "unexpected",
+        "startsecs": "1",
+        "stopwaitsecs": str(program.stop_wait_s),
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": str(logs / f"{program.name}.log"),
+        "stdout_logfile_maxbytes": "20MB",
+        "stdout_logfile_backups": "2",
+    }
+    if program.environment:
+        section["environment"] = ",".join(f'{name}="{value}"' for name, value in program.environment.items())
+    return section
+
+
+def _quoted(part: str) -> str:
+    # Supervisor expands %(…)s and splits at spaces.
+    return '"' + part.replace("%", "%%") + '"'
+
+
+def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self").exists():
+        # A zombie still answers signals; its state is the field behind the parenthesised name.
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
