@@ -1,0 +1,156 @@
+"""Measures commands in fresh processes and writes each benchmark's figures to `var/bench/`.
+
+Every file holds `name`, `runs`, `ours`, `against`, `time_ratio`, `memory_ratio` and `met`; the times are
+medians, the memory is the highest resident size of the process that was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BENCH_DIR = Path(__file__).resolve().parents[1] / "var" / "bench"
+FEWEST_RUNS = 3
+_KIB_PER_MB = 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of one contender.
+
+    Attributes:
+        seconds: wall time.
+        peak_mb: highest resident size, in MiB.
+    """
+
+    seconds: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody who was measured.
+
+    Attributes:
+        label: what a reader calls it.
+        samples: its runs.
+    """
+
+    label: str
+    samples: Sequence[Sample]
+
+    @property
+    def median_s(self) -> float:
+        """Return the median wall time."""
+        return statistics.median(sample.seconds for sample in self.samples)
+
+    @property
+    def peak_mb(self) -> float:
+        """Return the median of the runs' highest resident sizes."""
+        return statistics.median(sample.peak_mb for sample in self.samples)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contender as it stands in a report."""
+        return {
+            "label": self.label,
+            "median_s": round(self.median_s, 4),
+            "peak_mb": round(self.peak_mb, 1),
+        }
+
+
+def measure(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Sample:
+    """Run a command in a fresh process, imports included.
+
+    Raises:
+        RuntimeError: the command failed; the message holds its last output.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        list(command),
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - asked for a pipe
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{output[-2000:]}")
+    return Sample(seconds, usage.ru_maxrss / _KIB_PER_MB)
+
+
+def measure_call(work: Callable[[], float]) -> Sample:
+    """Run a function in a fresh process that times itself, when its preparation is not to be counted.
+
+    Args:
+        work: returns the seconds that count.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_seconds, args=(work, sender))
+    process.start()
+    sender.close()
+    try:
+        seconds, peak_mb = receiver.recv()
+    except EOFError:
+        raise RuntimeError(f"{work} failed: its output is above") from None
+    finally:
+        process.join()
+    return Sample(seconds, peak_mb)
+
+
+def _send_seconds(work: Callable[[], float], sender: Any) -> None:
+    seconds = work()
+    sender.send((seconds, _peak_of_this_process_mb()))
+
+
+def _peak_of_this_process_mb() -> float:
+    # Not ru_maxrss: a forked child inherits its parent's.
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / _KIB_PER_MB
+    raise RuntimeError("/proc/self/status names no VmHWM")
+
+
+def write_report(
+    name: str, ours: Contender, against: Contender | None, met: bool, **figures: Any
+) -> dict[str, Any]:
+    """Write `var/bench/<name>.json`, print it as one line, and return it.
+
+    Args:
+        name: of the benchmark and its file.
+        ours: Vigil's runs.
+        against: the competitor's, if there is one.
+        met: whether every figure that was promised holds.
+        figures: further fields; units in their names.
+
+    Raises:
+        ValueError: there are fewer runs than a median needs.
+    """
+    if any(len(contender.samples) < FEWEST_RUNS for contender in (ours, against) if contender):
+        raise ValueError(f"{name}: a median needs at least {FEWEST_RUNS} runs of each contender")
+    report = {
+        "name": name,
+        "runs": len(ours.samples),
+        "ours": ours.to_json(),
+        "against": against.to_json() if against else None,
+        "time_ratio": round(against.median_s / ours.median_s, 2) if against else None,
+        "memory_ratio": round(against.peak_mb / ours.peak_mb, 2) if against else None,
+        "met": met,
+        **figures,
+    }
+    BENCH_DIR.mkdir(parents=True, exist_ok=True)
+    (BENCH_DIR / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report))
+    return report
