@@ -7,7 +7,7 @@ that answered.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pymysql.cursors import Cursor
@@ -50,10 +50,15 @@ class ReleasedModel:
 def released_models(cursor: Cursor, model: str) -> list[ReleasedModel]:
     """Return every version of a model that may have answered, newest first."""
     cursor.execute(statement("models/select_released_models"), {"model": model})
-    return [
-        ReleasedModel(*row[:8], Band.from_json(json.loads(row[8])), json.loads(row[9]), row[10])
-        for row in cursor.fetchall()
-    ]
+    return [_released_model(row) for row in cursor.fetchall()]
+
+
+def _released_model(row: tuple[str, ...]) -> ReleasedModel:
+    names = [field.name for field in fields(ReleasedModel)]
+    columns: dict[str, Any] = dict(zip(names, row, strict=True))
+    columns["band"] = Band.from_json(json.loads(columns["band"]))
+    columns["metrics"] = json.loads(columns["metrics"])
+    return ReleasedModel(**columns)
 
 
 def champion(cursor: Cursor, model: str) -> ReleasedModel | None:

@@ -1,0 +1,77 @@
+"""What a task finds in Airflow: settings, connections, its run's name."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.sdk import BaseHook
+from airflow.sdk.configuration import conf
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from vigil.aws import Aws
+    from vigil.database import Database
+    from vigil.settings import Settings
+
+_SECTION = "vigil"
+
+
+def load_settings() -> Settings:
+    """Read the options of the section `[vigil]` from wherever Airflow keeps them."""
+    from vigil.settings import ENVIRONMENT_PREFIX, Settings, parse_settings
+
+    # Airflow lists no section that it does not know, so known options are asked for one by one; the
+    # environment is looked through beside that, or a misspelt option would go unnoticed.
+    options: dict[str, Any] = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    for name in Settings.model_fields:
+        value = conf.get(_SECTION, name, fallback=None)
+        if value is not None:
+            options[name] = value
+    return parse_settings(options)
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of the Airflow connection that the settings name.
+
+    Raises:
+        AirflowNotFoundException: there is no such connection; the message names it.
+        SettingsError: the connection lacks a field.
+    """
+    from vigil.settings import database_of
+
+    connection = BaseHook.get_connection(settings.database_conn_id)
+    return database_of(
+        settings.database_conn_id,
+        host=connection.host,
+        port=connection.port,
+        login=connection.login,
+        password=connection.password,
+        schema=connection.schema,
+        extra=connection.extra_dejson,
+    )
+
+
+def open_aws(settings: Settings) -> Aws:
+    """Return clients of the Airflow connection that the settings name."""
+    from vigil.aws import Aws
+
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=settings.aws_conn_id)
+    return Aws(hook.get_session(), endpoint_url=hook.conn_config.endpoint_url)
+
+
+def run_moment(context: Context) -> datetime:
+    """Return when the run was due, the same for each of its tasks and tries; naive UTC."""
+    from vigil.windows import to_utc
+
+    run_after = context["dag_run"].run_after
+    if run_after is None:
+        raise ValueError(f"The run {context['run_id']} has no time after which it was due.")
+    return to_utc(run_after)
