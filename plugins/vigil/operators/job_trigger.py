@@ -28,7 +28,7 @@ class SageMakerJobTrigger(BaseTrigger):
     """
 
     def __init__(self, *, kind: str, job_name: str, aws_conn_id: str, poll_s: float, deadline: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow types only part of itself
         self.kind = kind
         self.job_name = job_name
         self.aws_conn_id = aws_conn_id
