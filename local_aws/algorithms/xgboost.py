@@ -1,0 +1,239 @@
+"""Stands in for the SageMaker XGBoost image: the real library behind the cloud's names and formats."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+# The library looks for both only to work with them too, and that takes it longer than all the rest.
+# ruff: noqa: E402 - what is loaded here depends on these two lines
+sys.modules["sklearn"] = None  # type: ignore[assignment]
+sys.modules["pandas"] = None  # type: ignore[assignment]
+
+import numpy as np
+import xgboost
+
+from local_aws.algorithms import contract
+from local_aws.algorithms.contract import UserError
+from local_aws.algorithms.http_server import BadRequestError, Reply, serve
+from local_aws.algorithms.hyperparameters import integer, number, one_of, parse_all, text
+from local_aws.algorithms.tables import CSV_TYPES, LIBSVM_TYPES, parse_csv, parse_libsvm, read_csv
+
+MODEL_FILE = "xgboost-model"
+_OBJECTIVES = [
+    "reg:squarederror",
+    "reg:squaredlogerror",
+    "reg:logistic",
+    "reg:pseudohubererror",
+    "reg:absoluteerror",
+    "reg:gamma",
+    "reg:tweedie",
+    "reg:quantileerror",
+    "binary:logistic",
+    "binary:logitraw",
+    "binary:hinge",
+    "count:poisson",
+    "multi:softmax",
+    "multi:softprob",
+    "rank:pairwise",
+    "rank:ndcg",
+    "rank:map",
+    "survival:cox",
+    "survival:aft",
+    "reg:linear",
+]
+_KINDS = {
+    "num_round": integer(1, required=True),
+    "objective": one_of(*_OBJECTIVES),
+    "booster": one_of("gbtree", "gblinear", "dart"),
+    "tree_method": one_of("auto", "exact", "approx", "hist"),
+    "eval_metric": text(),
+    "num_class": integer(2),
+    "csv_weights": integer(0, 1),
+    "early_stopping_rounds": integer(1),
+    "seed": integer(-(2**31), 2**31 - 1),
+    "nthread": integer(1),
+    "verbosity": integer(0, 3),
+    "max_depth": integer(0),
+    "max_leaves": integer(0),
+    "max_bin": integer(2),
+    "max_delta_step": number(0),
+    "min_child_weight": number(0),
+    "num_parallel_tree": integer(1),
+    "eta": number(0, 1),
+    "gamma": number(0),
+    "alpha": number(0),
+    "lambda": number(0),
+    "lambda_bias": number(0, 1),
+    "subsample": number(0, 1),
+    "colsample_bytree": number(0, 1),
+    "colsample_bylevel": number(0, 1),
+    "colsample_bynode": number(0, 1),
+    "scale_pos_weight": number(),
+    "base_score": number(),
+    "tweedie_variance_power": number(1, 2),
+    "quantile_alpha": number(0, 1),
+    "huber_slope": number(0),
+    "grow_policy": one_of("depthwise", "lossguide"),
+    "sketch_eps": number(0, 1),
+    "updater": text(),
+    "refresh_leaf": integer(0, 1),
+    "process_type": one_of("default", "update"),
+    "monotone_constraints": text(),
+    "interaction_constraints": text(),
+    "sample_type": one_of("uniform", "weighted"),
+    "normalize_type": one_of("tree", "forest"),
+    "rate_drop": number(0, 1),
+    "one_drop": integer(0, 1),
+    "skip_drop": number(0, 1),
+    "aft_loss_distribution": one_of("normal", "logistic", "extreme"),
+    "aft_loss_distribution_scale": number(0),
+    "deterministic_histogram": one_of("true", "false"),
+    "save_model_on_termination": one_of("true", "false"),
+}
+_NOT_FOR_THE_BOOSTER = [
+    "num_round",
+    "csv_weights",
+    "early_stopping_rounds",
+    "eval_metric",
+    "save_model_on_termination",
+    "deterministic_histogram",
+    "sketch_eps",
+]
+
+
+def train() -> None:
+    """Train on the channels and keep the booster."""
+    given = parse_all(_KINDS, contract.hyperparameters())
+    weighted = given.get("csv_weights") == 1
+    parts = {name: _read_channel(name, weighted) for name in ("train", "validation")}
+    if parts["train"] is None:
+        raise UserError("No training data: the channel train is missing or empty")
+    booster = _fit(given, {name: part for name, part in parts.items() if part is not None})
+    contract.model_directory().mkdir(parents=True, exist_ok=True)
+    # The booster's own format is told by the file's ending, and the cloud's name has none.
+    (contract.model_directory() / MODEL_FILE).write_bytes(booster.save_raw("ubj"))
+
+
+def _fit(given: dict[str, Any], parts: dict[str, xgboost.DMatrix]) -> xgboost.Booster:
+    parameters = {name: value for name, value in given.items() if name not in _NOT_FOR_THE_BOOSTER}
+    if parameters.get("objective") == "reg:linear":
+        parameters["objective"] = "reg:squarederror"
+    if "eval_metric" in given:
+        parameters["eval_metric"] = given["eval_metric"].split(",")
+    try:
+        return xgboost.train(
+            parameters,
+            parts["train"],
+            num_boost_round=given["num_round"],
+            evals=[(part, name) for name, part in parts.items()],
+            callbacks=[_CloudLog(), *_early_stopping(given, parts)],
+            verbose_eval=False,
+        )
+    except xgboost.core.XGBoostError as error:
+        raise UserError(str(error).splitlines()[0]) from error
+
+
+def _early_stopping(given: dict[str, Any], parts: dict[str, Any]) -> list[xgboost.callback.EarlyStopping]:
+    if "early_stopping_rounds" not in given:
+        return []
+    watched = "validation" if "validation" in parts else "train"
+    rounds = given["early_stopping_rounds"]
+    return [xgboost.callback.EarlyStopping(rounds, data_name=watched, save_best=True)]
+
+
+class _CloudLog(xgboost.callback.TrainingCallback):
+    """Logs each round as the cloud's container does: with #011, which CloudWatch makes of a tab."""
+
+    def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:
+        scores = [
+            f"#011{part}-{metric}:{values[-1]:.5f}"
+            for part, metrics in evals_log.items()
+            for metric, values in metrics.items()
+        ]
+        print(f"[{epoch}]{''.join(scores)}", flush=True)
+        return False
+
+
+def _read_channel(name: str, weighted: bool) -> xgboost.DMatrix | None:
+    files = contract.channel_files(name)
+    if not files:
+        return None
+    content_type = contract.content_type(name) or "text/libsvm"
+    if content_type in CSV_TYPES:
+        return _from_csv(name, files, weighted)
+    if content_type in LIBSVM_TYPES:
+        return _from_libsvm(name, files)
+    raise UserError(f"Content type {content_type} of channel {name} is not one of text/csv, text/libsvm")
+
+
+def _from_csv(name: str, files: list[Path], weighted: bool) -> xgboost.DMatrix:
+    table = read_csv(files)
+    first = 2 if weighted else 1
+    if table.shape[1] <= first:
+        raise UserError(f"Channel {name} needs the label and at least one feature in every row")
+    weight = table[:, 1] if weighted else None
+    return xgboost.DMatrix(table[:, first:], label=table[:, 0], weight=weight)
+
+
+def _from_libsvm(name: str, files: list[Path]) -> xgboost.DMatrix:
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    try:
+        labels, features = parse_libsvm(lines)
+    except ValueError as error:
+        raise UserError(f"Could not read channel {name} as libsvm: {error}") from error
+    return xgboost.DMatrix(features, label=labels)
+
+
+def serve_model() -> None:
+    """Answer predictions of the booster in the model directory."""
+    booster = xgboost.Booster()
+    booster.load_model(bytearray((contract.model_directory() / MODEL_FILE).read_bytes()))
+    serve(lambda body, content_type, accept: _reply(_predict(booster, body, content_type), accept))
+
+
+def _predict(booster: xgboost.Booster, body: bytes, content_type: str) -> Any:
+    try:
+        features = _parse_features(body, content_type)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise BadRequestError(f"Unable to evaluate payload provided: {error}") from error
+    rows, columns = features.shape
+    if rows == 0:
+        raise BadRequestError("Unable to evaluate payload provided: no rows")
+    trained = booster.num_features()
+    if content_type in CSV_TYPES and columns != trained:
+        raise BadRequestError(
+            f"Unable to evaluate payload provided: Feature size of {content_type.split('/')[-1]} inference"
+            f" data {columns} is not consistent with feature size of trained model {trained}."
+        )
+    return booster.predict(xgboost.DMatrix(features), validate_features=False)
+
+
+def _parse_features(body: bytes, content_type: str) -> Any:
+    lines = body.decode().splitlines()
+    if content_type in CSV_TYPES:
+        return parse_csv(lines)
+    if content_type in LIBSVM_TYPES:
+        return parse_libsvm(lines)[1]
+    raise BadRequestError(f"Content type {content_type} is not supported.", 415)
+
+
+def _reply(predictions: Any, accept: str) -> Reply:
+    scores = np.asarray(predictions).tolist()
+    if accept == "application/json":
+        return Reply(json.dumps({"predictions": [{"score": score} for score in scores]}), accept)
+    if accept == "application/jsonlines":
+        return Reply("".join(json.dumps({"score": score}) + "\n" for score in scores), accept)
+    if accept in ("", "*/*", *CSV_TYPES):
+        return Reply("".join(f"{_as_csv(score)}\n" for score in scores), "text/csv")
+    raise BadRequestError(f"Accept type {accept} is not supported.", 406)
+
+
+def _as_csv(score: float | list[float]) -> str:
+    return ",".join(map(str, score)) if isinstance(score, list) else str(score)
+
+
+if __name__ == "__main__":
+    contract.run({"train": train, "serve": serve_model})

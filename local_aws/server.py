@@ -1,0 +1,103 @@
+"""The front: one WSGI application that sends each request to SageMaker, to moto, or to its own pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request, Response
+
+from local_aws import moto_patches
+from local_aws.asked import Asked, asked
+from local_aws.clients import Clients
+from local_aws.faults import Faults
+from local_aws.sagemaker.service import SageMaker
+from local_aws.snapshot import Snapshot
+
+HOST = "127.0.0.1"
+StartResponse = Callable[..., Any]
+WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+
+class LocalAws:
+    """Everything one process answers, and its state."""
+
+    def __init__(self, url: str, state_dir: Path) -> None:
+        work = state_dir / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        self._snapshot = Snapshot(state_dir)
+        self._sagemaker = SageMaker(Clients(url), work, self._snapshot.note_change)
+        self._snapshot.attach(self._sagemaker.store)
+        self._moto: WsgiApplication = DomainDispatcherApplication(create_backend_app)
+        self._faults = Faults()
+        moto_patches.apply(self._sagemaker)
+
+    def open(self) -> None:
+        """Take up the kept state."""
+        self._snapshot.load()
+        self._sagemaker.resume()
+        self._snapshot.start()
+
+    def close(self) -> None:
+        """End jobs and endpoints and keep the state."""
+        self._sagemaker.close()
+        self._snapshot.close()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ.get("PATH_INFO", "")
+        if path == "/_health":
+            return _health()(environ, start_response)
+        if path == "/_faults":
+            return self._faults.manage(Request(environ))(environ, start_response)
+        wanted = asked(environ)
+        fault = self._faults.answer(wanted, environ)
+        if fault:
+            return fault(environ, start_response)
+        if wanted.service == "sagemaker":
+            return self._answer_sagemaker(wanted, Request(environ))(environ, start_response)
+        if wanted.reads:
+            return self._moto(environ, start_response)
+        with self._snapshot.change():
+            return self._moto(environ, start_response)
+
+    def _answer_sagemaker(self, wanted: Asked, request: Request) -> Response:
+        if wanted.endpoint:
+            return self._sagemaker.invoke(wanted.endpoint, request, wanted.region)
+        return self._sagemaker.control(wanted.operation, request, wanted.region)
+
+
+class QuietHandler(MotoRequestHandler):
+    """Logs no line for every request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def listen(port: int, state_dir: Path) -> tuple[BaseWSGIServer, LocalAws]:
+    """Bind to a port, or to a free one for 0, and build what answers there."""
+    server = make_server(HOST, port, _not_yet, threaded=True, request_handler=QuietHandler)
+    url = f"http://{HOST}:{server.port}"
+    os.environ["MOTO_PORT"] = str(server.port)  # moto writes it into queue URLs
+    aws = LocalAws(url, state_dir)
+    server.app = aws
+    return server, aws
+
+
+def _not_yet(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    return Response("The embedded AWS is starting.\n", 503)(environ, start_response)
+
+
+def _health() -> Response:
+    return Response(json.dumps({"status": "ok", "pid": os.getpid()}), content_type="application/json")
