@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -109,15 +109,26 @@ def explain(error: ValidationError, what: str, model: type[BaseModel], prefix: s
         if problem["type"] == "missing":
             lines.append(f"- {name} is not set: set it.")
         elif problem["type"] == "extra_forbidden":
-            lines.append(f"- {name} is unknown{_nearest(str(problem['loc'][-1]), model)}.")
+            lines.append(f"- {name} is unknown{_nearest(problem['loc'], model)}.")
         else:
             lines.append(f"- {name}: {problem['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)
 
 
-def _nearest(name: str, model: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(name, model.model_fields, n=1)
+def _nearest(path: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    for part in path[:-1]:
+        model = _part_of(model, str(part))
+    near = difflib.get_close_matches(str(path[-1]), model.model_fields, n=1)
     return f": did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(model.model_fields))}"
+
+
+def _part_of(model: type[BaseModel], name: str) -> type[BaseModel]:
+    """Return the model of a field, also of an optional one or of a list's items."""
+    if name not in model.model_fields:
+        return model
+    annotation = model.model_fields[name].annotation
+    parts = (annotation, *get_args(annotation))
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), model)
 
 
 def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:
