@@ -1,37 +1,145 @@
-"""Keeps the state of everything across restarts."""
+"""Keeps the state of everything across restarts.
+
+Two seconds after a change at the latest everything is written: SageMaker's records as JSON, moto's backends
+as one pickle, the bytes of larger S3 objects as files of their own that are written once. Each file is
+replaced in one step, so that even a kill -9 loses no more than the last two seconds.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import moto
+
+from local_aws.files import write_atomically
+from local_aws.moto_state import Objects, dump_backends, load_backends
 from local_aws.sagemaker.store import Store
+
+_QUIET_S = 0.5
+_LONGEST_S = 1.5
+_ATTEMPTS = 20
+log = logging.getLogger(__name__)
 
 
 class Snapshot:
-    """Writes the state soon after it changes."""
+    """Writes the state soon after it changes, and reads it at the start."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._records = directory / "sagemaker.json"
+        self._backends = directory / "moto.pickle"
+        self._objects = Objects(directory / "objects")
+        self._store: Store | None = None
+        self._state = threading.Condition(threading.RLock())
+        self._changes_under_way = 0
+        self._saving = False
+        self._changed_at: float | None = None
+        self._first_changed_at: float | None = None
+        self._closed = False
+        self._saver = threading.Thread(target=self._run, name="snapshot", daemon=True)
 
     def attach(self, store: Store) -> None:
         """Name the store of SageMaker's records."""
         self._store = store
 
     def note_change(self) -> None:
-        """Remember that something changed."""
+        """Remember that something changed, to save it soon."""
+        with self._state:
+            self._changed_at = time.monotonic()
+            self._first_changed_at = self._first_changed_at or self._changed_at
+            self._state.notify_all()
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Hold a save back while moto changes something."""
-        yield
+        """Hold a save back while moto changes something, and have it saved afterwards."""
+        with self._state:
+            self._state.wait_for(lambda: not self._saving)
+            self._changes_under_way += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._changes_under_way -= 1
+                self.note_change()
 
     def load(self) -> None:
-        """Take up the kept state."""
+        """Take up the kept state, as far as this version of moto can read it."""
+        if self._store:
+            self._store.load(self._records)
+        if not self._backends.exists():
+            return
+        with self._backends.open("rb") as file:
+            kept = json.loads(file.readline())
+            if kept != _versions():
+                log.warning(
+                    "The kept state is of %s, this is %s: starting with empty services", kept, _versions()
+                )
+                return
+            load_backends(file, self._objects)
 
     def start(self) -> None:
         """Begin to save."""
+        self._saver.start()
 
     def close(self) -> None:
         """Save for the last time."""
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+        self._saver.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._state:
+                self._state.wait_for(lambda: self._closed or self._changed_at is not None)
+                while not self._closed and (left := self._wait_s()) > 0:
+                    self._state.wait(left)
+                closed = self._closed
+                self._changed_at = self._first_changed_at = None
+            self._save()
+            if closed:
+                return
+
+    def _wait_s(self) -> float:
+        """Tell how long to wait for more changes before saving those there are."""
+        if self._changed_at is None or self._first_changed_at is None:
+            return 0
+        due = min(self._changed_at + _QUIET_S, self._first_changed_at + _LONGEST_S)
+        return due - time.monotonic()
+
+    def _save(self) -> None:
+        if self._store:
+            self._store.save(self._records)
+        with self._quiet():
+            content = self._dump()
+        header = json.dumps(_versions()).encode() + b"\n"
+        write_atomically(self._backends, header + content)
+        self._objects.forget_unused()
+
+    def _dump(self) -> bytes:
+        """Pickle the backends; reads that go on meanwhile may make it start anew."""
+        for _ in range(_ATTEMPTS):
+            with suppress(RuntimeError):  # a dictionary changed its size
+                return dump_backends(self._objects)
+        return dump_backends(self._objects)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        with self._state:
+            self._saving = True
+            self._state.wait_for(lambda: self._changes_under_way == 0)
+        try:
+            yield
+        finally:
+            with self._state:
+                self._saving = False
+                self._state.notify_all()
+
+
+def _versions() -> dict[str, str]:
+    return {"moto": moto.__version__}
