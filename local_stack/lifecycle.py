@@ -12,7 +12,7 @@ import boto3
 import httpx
 
 from local_stack.airflow import AirflowApi, every, prepare_metadata
-from local_stack.processes import AIRFLOW_PARTS, Processes
+from local_stack.processes import AIRFLOW, SERVICES, Processes
 from local_stack.provisioning import provision, write_settings
 from local_stack.stack import PROJECT, REGION, Stack
 from vigil.aws import Aws
@@ -48,9 +48,7 @@ def bring_up(stack: Stack, tell: Tell, further_settings: dict[str, Any] | None =
         stack.mariadb.prepare()
     processes.start()
     tell("starting the database and the embedded AWS")
-    if stack.uses_private_database:
-        processes.start_program("database")
-    processes.start_program("local-aws")
+    processes.start_group(SERVICES)
     with ThreadPoolExecutor() as pool:
         metadata = pool.submit(prepare_metadata, stack)
         if stack.uses_private_database:
@@ -63,8 +61,7 @@ def bring_up(stack: Stack, tell: Tell, further_settings: dict[str, Any] | None =
         tell(f"provisioned {outputs['BucketName']} and what goes with it")
         metadata.result()
     tell("starting Airflow")
-    for part in AIRFLOW_PARTS:
-        processes.start_program(f"airflow-{part}")
+    processes.start_group(AIRFLOW)
     api = AirflowApi(stack)
     api.wait_until_healthy()
     api.log_in()

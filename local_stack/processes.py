@@ -17,6 +17,8 @@ from typing import Any
 from local_stack.mariadb import server_environment, server_tree
 from local_stack.stack import PROJECT, Stack
 
+SERVICES = "services"
+AIRFLOW = "airflow"
 AIRFLOW_PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 _STOP_LIMIT_S = 40
 _START_LIMIT_S = 20
@@ -24,8 +26,17 @@ _START_LIMIT_S = 20
 
 @dataclass(frozen=True)
 class Program:
-    """One process that supervisor looks after."""
+    """One process that supervisor looks after.
 
+    Attributes:
+        group: programs of one group are started and stopped at once.
+        name: unique in the stack.
+        command: runs it in the foreground.
+        environment: beyond what supervisor has itself.
+        stop_wait_s: seconds between the polite signal and the last one.
+    """
+
+    group: str
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -49,6 +60,7 @@ class Processes:
         stack = self._stack
         programs = [
             Program(
+                SERVICES,
                 "local-aws",
                 [
                     *(sys.executable, "-m", "local_aws", "serve"),
@@ -64,14 +76,18 @@ class Processes:
             ),
             # Each reads the stack's environment itself: no secret stands in supervisor's configuration.
             *(
-                Program(f"airflow-{part}", [sys.executable, "-m", "local_stack", "run-airflow", part], {})
+                Program(
+                    AIRFLOW, f"airflow-{part}", [sys.executable, "-m", "local_stack", "run-airflow", part], {}
+                )
                 for part in AIRFLOW_PARTS
             ),
         ]
         if stack.uses_private_database:
             libraries = server_environment(server_tree()).get("LD_LIBRARY_PATH", "")
             environment = {"LD_LIBRARY_PATH": libraries} if libraries else {}
-            programs.insert(0, Program("database", stack.mariadb.command(), environment, stop_wait_s=30))
+            programs.insert(
+                0, Program(SERVICES, "database", stack.mariadb.command(), environment, stop_wait_s=30)
+            )
         return programs
 
     def start(self) -> None:
@@ -94,17 +110,16 @@ class Processes:
                 )
             time.sleep(0.05)
 
-    def start_program(self, name: str) -> None:
-        """Start one program, unless it runs."""
-        if self.states().get(name) not in ("RUNNING", "STARTING"):
-            self._control().startProcess(name, False)
+    def start_group(self, group: str) -> None:
+        """Start the programs of a group that do not run."""
+        self._control().startProcessGroup(group, False)
 
     def stop(self) -> None:
         """Stop everything and wait until it is gone."""
         if not self.running():
             return
         pid = int(self._pid_file.read_text())
-        self._control(supervisor_itself=True).shutdown()
+        self._control().shutdown()
         deadline = time.monotonic() + _STOP_LIMIT_S
         while _alive(pid):
             if time.monotonic() > deadline:
@@ -126,7 +141,7 @@ class Processes:
         infos: Any = self._control().getAllProcessInfo()
         return {str(info["name"]): str(info["statename"]) for info in infos}
 
-    def _control(self, supervisor_itself: bool = False) -> Any:
+    def _control(self) -> Any:
         secret = self._stack.secrets.supervisor_password
         proxy = xmlrpc.client.ServerProxy(
             f"http://vigil:{secret}@127.0.0.1:{self._stack.ports['supervisor']}/RPC2"
@@ -150,8 +165,13 @@ class Processes:
         config["rpcinterface:supervisor"] = {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         }
-        for program in self.programs():
+        programs = self.programs()
+        for program in programs:
             config[f"program:{program.name}"] = _section(program, logs)
+        # Groups stop one after the other, from the last: Airflow goes before what it works with.
+        for priority, group in enumerate((SERVICES, AIRFLOW)):
+            names = [program.name for program in programs if program.group == group]
+            config[f"group:{group}"] = {"programs": ",".join(names), "priority": str(priority)}
         self._config.touch(mode=0o600)
         with self._config.open("w") as file:
             config.write(file)
@@ -164,7 +184,6 @@ def _section(program: Program, logs: Path) -> dict[str, str]:
         "autorestart": "unexpected",
         "startsecs": "1",
         "stopwaitsecs": str(program.stop_wait_s),
-        "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",
         "stdout_logfile": str(logs / f"{program.name}.log"),

@@ -1,0 +1,40 @@
+"""# backfill_detections
+
+Judges one day of history a run, with the model that serves now.
+
+The scheduled run looks after yesterday: it judges what no minutely run has judged. To judge history, backfill
+it, a day a run:
+
+```
+airflow backfill create --dag-id backfill_detections --from-date 2026-11-01 --to-date 2026-11-14 --max-active-runs 1
+```
+
+A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones. Nobody is
+alerted of the past.
+
+**When a run fails**, clear it: judging a day twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from vigil.operators.defaults import DEFAULT_ARGS, TAG
+from vigil.operators.detection import JudgePeriodOperator
+
+with DAG(
+    dag_id="backfill_detections",
+    description="Judge a day of history.",
+    doc_md=__doc__,
+    # A backfill needs intervals; a plain cron string would give each run an empty one.
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2020, 1, 1),
+    catchup=False,
+    # Incidents go on over midnight: days are judged in order.
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=[TAG, "detection"],
+):
+    JudgePeriodOperator(task_id="judge_day")
