@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +17,17 @@ import boto3
 import pymysql
 import pytest
 
+from tests.airflow_home import point_airflow_at_a_fresh_home
+
+# Airflow reads its environment when it is first imported, which any test module may do.
+AIRFLOW_HOME = point_airflow_at_a_fresh_home()
+
 from local_stack.mariadb import MariaDB, server_environment, server_tree
 from local_stack.ports import free_port
 from vigil.aws import Aws
 from vigil.database import Database
 from vigil.migrations import migrate
+from vigil.settings import Settings, settings_from_environment
 
 SMALL_SERVER = {
     "innodb-buffer-pool-size": "64M",
@@ -112,6 +120,43 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
         log.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _airflow_home() -> Iterator[None]:
+    """Delete Airflow's folder at the end."""
+    yield
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_metadata() -> None:
+    """Create Airflow's own database."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def vigil_environment(aws: Aws, database: Database, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Let tasks find the test's database, the embedded AWS, and a bucket, topic and role in it."""
+    suffix = uuid.uuid4().hex[:8]
+    bucket = f"vigil-{suffix}"
+    aws.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    topic = aws.client("sns").create_topic(Name=f"alerts-{suffix}")["TopicArn"]
+    options = {
+        "BUCKET": bucket,
+        "ALERT_TOPIC_ARN": topic,
+        "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/sagemaker",
+        "ALLOWED_LATENESS_S": "10",
+    }
+    for name, value in options.items():
+        monkeypatch.setenv(f"AIRFLOW__VIGIL__{name}", value)
+    connection = f"mysql://{database.user}:{database.password}@127.0.0.1:{database.port}/{database.name}"
+    monkeypatch.setenv("AIRFLOW_CONN_VIGIL_DATABASE", connection)
+    return settings_from_environment()
 
 
 def _address_of(process: subprocess.Popen[bytes], state: Path) -> str:
