@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+
+# A new DAG file must be entered here.
+INVENTORY = {
+    "detect_anomalies": "detect_anomalies.py",
+    "backfill_detections": "backfill_detections.py",
+    "retrain_weekly": "retrain_weekly.py",
+}
+
+# (DAG, task that cannot be taken back, tasks that must have succeeded before it)
+IRREVERSIBLE = [
+    ("retrain_weekly", "deploy", {"export", "train", "evaluate", "judge_candidate", "register"}),
+]
+
+
+@cache
+def bag() -> DagBag:
+    return DagBag(str(DAGS), bundle_name="dags-folder", collect_dags=True)
+
+
+def dags() -> list[DAG]:
+    found = list(bag().dags.values())
+    assert found
+    return found
+
+
+def test_every_file_is_read_without_an_error() -> None:
+    assert bag().import_errors == {}
+
+
+def test_the_inventory_is_complete() -> None:
+    assert {dag.dag_id: Path(dag.fileloc).name for dag in dags()} == INVENTORY
+    assert {file.name for file in DAGS.glob("*.py")} == set(INVENTORY.values())
+
+
+@pytest.mark.parametrize("dag_id", INVENTORY)
+def test_policies(dag_id: str) -> None:
+    dag = bag().dags[dag_id]
+    # Amazon MWAA's API takes paths of 64 characters at most.
+    assert len(dag_id) <= 50
+    assert "vigil" in dag.tags
+    assert dag.description
+    assert dag.doc_md
+    assert dag.doc_md.startswith(f"# {dag_id}")
+    assert "fails" in dag.doc_md, "a runbook says what to do when a run fails"
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+    for task in dag.tasks:
+        assert task.owner == "vigil"
+        assert task.execution_timeout, task.task_id
+
+
+def test_the_minutely_dag_has_at_most_two_tasks() -> None:
+    assert len(bag().dags["detect_anomalies"].tasks) <= 2
+
+
+@pytest.mark.parametrize(("dag_id", "task_id", "before"), IRREVERSIBLE)
+def test_what_cannot_be_taken_back_comes_after_what_allows_it(
+    dag_id: str, task_id: str, before: set[str]
+) -> None:
+    task = bag().dags[dag_id].get_task(task_id)
+    assert before <= {upstream.task_id for upstream in task.get_flat_relatives(upstream=True)}
+    assert task.trigger_rule == "all_success"
