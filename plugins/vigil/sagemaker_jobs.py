@@ -80,13 +80,14 @@ def describe(client: Any, kind: JobKind, name: str) -> dict[str, Any] | None:
     try:
         description: dict[str, Any] = getattr(client, f"describe_{kind.api_name}")(**{kind.name_field: name})
     except ClientError as error:
-        if _is_missing(error):
+        if is_missing(error):
             return None
         raise
     return description
 
 
-def _is_missing(error: ClientError) -> bool:
+def is_missing(error: ClientError) -> bool:
+    """Tell whether SageMaker says that what was asked for does not exist."""
     if error_code(error) == "ResourceNotFound":
         return True
     text = error_message(error).lower()

@@ -264,7 +264,7 @@ class _PartWriter:
         self._text_rows = 0
 
     def write(self, series: str, lines: bytes, rows: int) -> None:
-        start = _csv_field(series) + b","
+        start = csv_field(series).encode() + b","
         text = lines.replace(b" ", b"T").replace(b"\n", b"\n" + start)
         self._text += start
         self._text += text
@@ -294,13 +294,17 @@ class _PartWriter:
             self._progress(self.rows)
 
 
-def _csv_field(value: str) -> bytes:
-    """Return a text as it must stand in a CSV, quoted if need be."""
+def csv_field(value: str) -> str:
+    """Return a series' name as it must stand in a CSV, quoted if need be.
+
+    Raises:
+        DataError: it would go over several lines.
+    """
     if any(ord(character) < ord(" ") for character in value):
         raise DataError(f"The series {value!r} has a control character in its name: rename it.")
     field = io.StringIO()
     csv.writer(field, lineterminator="").writerow([value])
-    return field.getvalue().encode()
+    return field.getvalue()
 
 
 def _why_empty(known: list[tuple[str, datetime, datetime]], since: datetime, until: datetime) -> str:

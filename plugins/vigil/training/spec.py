@@ -266,6 +266,18 @@ class EndpointSpec(_Part):
             raise ValueError("how it serves is not said: give instance_type, or serverless")
         return self
 
+    @property
+    def hosting(self) -> dict[str, Any]:
+        """Return the fields of a production variant that say how it serves."""
+        if self.serverless:
+            return {
+                "ServerlessConfig": {
+                    "MemorySizeInMB": self.serverless.memory_mb,
+                    "MaxConcurrency": self.serverless.max_concurrency,
+                }
+            }
+        return {"InstanceType": self.instance_type, "InitialInstanceCount": self.instance_count or 1}
+
 
 class ModelSpec(_Part):
     """One model: data, split, algorithm, machines, band, gates, endpoint."""

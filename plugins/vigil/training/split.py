@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -15,7 +16,7 @@ from vigil.errors import DataError
 
 Method = Literal["chronological", "random"]
 
-_BLOCK_BYTES = 4 * 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024
 _NEWLINE = ord("\n")
 _QUOTE = ord('"')
 
@@ -48,7 +49,7 @@ def part_sizes(rows: int, shares: Sequence[float]) -> tuple[int, ...]:
 
 def _sizes(rows: int, shares: Sequence[Fraction]) -> tuple[int, ...]:
     borders = [int(sum(shares[:count]) * rows) for count in range(len(shares) + 1)]
-    return tuple(end - start for start, end in zip(borders, borders[1:], strict=False))
+    return tuple(end - start for start, end in pairwise(borders))
 
 
 def part_labels(rows: int, shares: Sequence[float], method: Method, seed: int) -> NDArray[np.int8]:
@@ -100,7 +101,7 @@ def split_csv(
             for file in files:
                 file.write(first_line)
         _share_out(lines, files, labels)
-    return tuple(int(count) for count in np.bincount(labels, minlength=len(parts)))
+    return part_sizes(rows, shares)
 
 
 def _share_out(lines: BinaryIO, files: Sequence[BinaryIO], labels: NDArray[np.int8]) -> None:
