@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS series (
   watermark       DATETIME(6)      NOT NULL COMMENT 'complete up to here, as its source says',
   retired_at      DATETIME(6)      NULL     COMMENT 'no window that ends after it is counted as zero',
   live_from       DATETIME         NOT NULL COMMENT 'first window that detect_anomalies judges; earlier ones are history',
-  counted_until   DATETIME         NOT NULL COMMENT 'every window before it has a row in window_counts',
+  counted_until   DATETIME         NOT NULL COMMENT 'every window before it is complete and has a row in window_counts',
+  judged_until    DATETIME         NOT NULL COMMENT 'live windows before it have had their say in incidents',
   too_late_events BIGINT UNSIGNED  NOT NULL DEFAULT 0,
   PRIMARY KEY (series),
   KEY series_by_source (source)
@@ -80,15 +81,16 @@ CREATE TABLE IF NOT EXISTS predictions (
 ) DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS incidents (
-  series          VARCHAR(64)   NOT NULL,
+  series          VARCHAR(64)   NOT NULL COMMENT 'or the source that fell silent',
   opened_at       DATETIME      NOT NULL COMMENT 'window_start of the first anomalous window',
   last_anomalous  DATETIME      NOT NULL,
   closed_at       DATETIME      NULL     COMMENT 'window_start of the first normal window after it',
-  kind            VARCHAR(16)   NOT NULL COMMENT 'high, low or silent_source',
+  kind            VARCHAR(16)   NOT NULL COMMENT 'high, low (as its first window was) or silent_source',
   windows         INT UNSIGNED  NOT NULL,
   peak_window     DATETIME      NOT NULL,
   peak_score      DOUBLE        NOT NULL,
-  model_version   VARCHAR(96)   NOT NULL,
+  model_version   VARCHAR(96)   NOT NULL COMMENT 'that judged its first window; empty for a silent source',
+  alerted         TINYINT(1)    NOT NULL COMMENT 'its opening was put into the outbox',
   PRIMARY KEY (series, opened_at, kind),
   KEY incidents_open (closed_at, series)
 ) DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

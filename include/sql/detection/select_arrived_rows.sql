@@ -1,0 +1,10 @@
+-- Read the rows of somebody else's table that arrived after a position, in the order of their arrival.
+-- identifiers: table, series, occurred_at, event_id, arrived (checked by the pipeline settings)
+-- parameters: series, arrived, event_id, limit
+-- columns: series, occurred_at, event_id, arrived
+SELECT {series}, {occurred_at}, {event_id}, {arrived}
+FROM {table}
+WHERE {arrived} >= %(arrived)s
+  AND ({arrived} > %(arrived)s OR {event_id} > %(event_id)s)
+ORDER BY {arrived}, {event_id}
+LIMIT %(limit)s

@@ -1,0 +1,10 @@
+-- Return those among some windows that have no count.
+-- parameters: windows (JSON rows: series, window_start)
+-- columns: series, window_start
+SELECT n.series, n.window_start
+FROM JSON_TABLE(%(windows)s, '$[*]' COLUMNS (
+  series VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]',
+  window_start DATETIME PATH '$[1]'
+)) AS n
+LEFT JOIN window_counts AS c ON c.series = n.series AND c.window_start = n.window_start
+WHERE c.series IS NULL

@@ -1,0 +1,1 @@
+"""Detection: sources give events, windows are counted and judged, incidents are told."""

@@ -1,0 +1,199 @@
+"""Stores what a source gave: events, dirty marks, watermarks and the position, in one transaction.
+
+The marks are written before the events. While an ingest is under way it holds the locks of its marks, and a
+collector passes them over; once it has committed, its events are visible to whoever claims them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from vigil.database import in_transaction, statement
+from vigil.detection.events import Events, instant_of, microseconds_of
+from vigil.detection.rows import as_json
+from vigil.detection.sources import Batch, Position, SeriesState, position_text
+from vigil.errors import DataError
+from vigil.settings import Settings
+from vigil.windows import WINDOW, window_of
+
+_EVENTS_PER_STATEMENT = 5_000
+
+
+@dataclass(frozen=True)
+class IngestOutcome:
+    """What became of a batch.
+
+    Attributes:
+        ingested: events that were new.
+        duplicates: events that were there already.
+        too_late: events that were refused.
+        overtaken: another collector had taken the same batch; nothing was stored.
+    """
+
+    ingested: int = 0
+    duplicates: int = 0
+    too_late: int = 0
+    overtaken: bool = False
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A series as it was before the batch."""
+
+    source: str
+    first_window: datetime
+    watermark: datetime
+
+
+def stored_position(cursor: Cursor, source: str) -> Position | None:
+    """Return where a source was left; None if nothing was ever taken from it."""
+    cursor.execute(statement("detection/select_position"), {"source": source})
+    row = cursor.fetchone()
+    position: Position | None = json.loads(row[0]) if row else None
+    return position
+
+
+def ingest(
+    connection: Connection[Any],
+    source: str,
+    batch: Batch,
+    taken_from: Position | None,
+    settings: Settings,
+    now: datetime,
+) -> IngestOutcome:
+    """Store a batch.
+
+    Args:
+        connection: an open connection with nothing uncommitted on it.
+        source: its name.
+        batch: what it gave.
+        taken_from: the position that it was asked with.
+        settings: say what is too late.
+        now: the present time.
+
+    Raises:
+        DataError: a series belongs to another source.
+    """
+    work = partial(_ingest, source=source, batch=batch, taken_from=taken_from, settings=settings, now=now)
+    return in_transaction(connection, work)
+
+
+def _ingest(
+    cursor: Cursor,
+    source: str,
+    batch: Batch,
+    taken_from: Position | None,
+    settings: Settings,
+    now: datetime,
+) -> IngestOutcome:
+    if not _hold_position(cursor, source, taken_from, now):
+        return IngestOutcome(overtaken=True)
+    known = _hold_series(cursor, source, batch)
+    oldest = now - settings.event_retention
+    in_time = _in_time(batch.events, known, settings, oldest)
+    events = batch.events if in_time.all() else batch.events.where(in_time)
+    refused = np.bincount(batch.events.series[~in_time], minlength=len(batch.events.names))
+    too_late = dict(zip(batch.events.names, refused.tolist(), strict=True))
+    rows = [[*row, too_late.get(row[0], 0)] for row in _series_rows(batch, events, known, oldest, now)]
+    cursor.execute(statement("detection/insert_series"), {"source": source, "series": as_json(rows)})
+    if batch.watermark:
+        cursor.execute(
+            statement("detection/advance_watermarks"), {"source": source, "watermark": batch.watermark}
+        )
+    cursor.execute(statement("detection/insert_dirty_windows"), {"windows": as_json(events.windows())})
+    ingested = _insert(cursor, events)
+    cursor.execute(
+        statement("detection/update_position"),
+        {"source": source, "position": position_text(batch.position), "now": now},
+    )
+    return IngestOutcome(ingested, len(events) - ingested, int(refused.sum()))
+
+
+def _hold_position(cursor: Cursor, source: str, taken_from: Position | None, now: datetime) -> bool:
+    """Lock the source's position; tell whether it still is the one that the batch was taken from."""
+    cursor.execute(
+        statement("detection/insert_position"),
+        {"source": source, "position": position_text(None), "now": now},
+    )
+    return stored_position(cursor, source) == taken_from
+
+
+def _hold_series(cursor: Cursor, source: str, batch: Batch) -> dict[str, _Known]:
+    """Lock the batch's series and return those that exist.
+
+    Raises:
+        DataError: one belongs to another source.
+    """
+    names = sorted({*batch.events.names, *batch.series})
+    cursor.execute(statement("detection/hold_series"), {"series": as_json([name] for name in names)})
+    known = {series: _Known(*rest) for series, *rest in cursor.fetchall()}
+    for series, row in known.items():
+        if row.source != source:
+            raise DataError(
+                f"The series {series} comes from the source {row.source}, and now from {source} too: rename "
+                "one of the two."
+            )
+    return known
+
+
+def _in_time(
+    events: Events, known: Mapping[str, _Known], settings: Settings, oldest: datetime
+) -> NDArray[np.bool_]:
+    """Tell which events are not too late, by each series' watermark before this batch; shape (n,)."""
+    limits = [
+        max(oldest, known[name].watermark - settings.too_late_after) if name in known else oldest
+        for name in events.names
+    ]
+    limit = np.array([microseconds_of(instant) for instant in limits], dtype=np.int64)
+    in_time: NDArray[np.bool_] = events.occurred >= limit[events.series]
+    return in_time
+
+
+def _series_rows(
+    batch: Batch, events: Events, known: Mapping[str, _Known], oldest: datetime, now: datetime
+) -> Iterator[tuple[str, datetime, datetime, datetime | None, datetime]]:
+    """Yield series, first window, watermark, end and start of judging of each series of the batch."""
+    first_windows = _first_windows(events)
+    # The windows of refused events are unknown, not empty.
+    first_kept = window_of(oldest) + WINDOW
+    for name in sorted({*first_windows, *batch.series, *known}):
+        state = batch.series.get(name, SeriesState())
+        starts = [first_windows[name]] if name in first_windows else []
+        starts += [max(state.first_window, first_kept)] if state.first_window else []
+        starts += [known[name].first_window] if name in known else []
+        if starts:
+            first_window = min(starts)
+            watermark = state.watermark or batch.watermark or first_window
+            yield name, first_window, watermark, state.retired_at, state.live_from or window_of(now)
+
+
+def _first_windows(events: Events) -> dict[str, datetime]:
+    order = np.lexsort((events.occurred, events.series))
+    series, first = np.unique(events.series[order], return_index=True)
+    occurred = events.occurred[order][first]
+    return {
+        events.names[place]: window_of(instant_of(microseconds))
+        for place, microseconds in zip(series.tolist(), occurred.tolist(), strict=True)
+    }
+
+
+def _insert(cursor: Cursor, events: Events) -> int:
+    """Insert events and return how many were new."""
+    rows = events.rows()
+    return sum(
+        cursor.execute(
+            statement("detection/insert_events"),
+            {"events": as_json(rows[start : start + _EVENTS_PER_STATEMENT])},
+        )
+        for start in range(0, len(rows), _EVENTS_PER_STATEMENT)
+    )

@@ -1,0 +1,135 @@
+"""Reads events from an SQS queue.
+
+A message is a JSON object `{"series", "occurred_at", "event_id"}`, the time in ISO 8601 with its zone, or an
+array of such objects. It is deleted once its events are stored. One that is malformed is left alone, so that
+the queue's redrive policy moves it to the dead-letter queue.
+
+What its watermark promises: when the queue was found empty, everything sent until then has been taken, so
+events are complete up to that moment minus `delay_s`. While more is waiting, the oldest message of the batch
+stands in for that moment; SQS delivers nearly in order, and what comes after it all the same is late, and
+counted as late events are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from vigil.detection.events import EVENT_ID_LIMIT, Events, Row, instant_of, is_series_name
+from vigil.detection.pipeline import QueueOptions
+from vigil.detection.sources import Batch, Position
+from vigil.errors import CloudError
+from vigil.windows import to_utc
+
+MESSAGES_PER_BATCH = 2_000
+_MESSAGES_PER_CALL = 10
+_WAIT_S = 1
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Gives the messages that wait in the queue."""
+
+    options: QueueOptions
+    client: Any
+
+    @property
+    def name(self) -> str:
+        """Name in the pipeline settings."""
+        return self.options.name
+
+    def take(self, position: Position | None, now: datetime) -> Batch:
+        """Return what waits; the queue itself remembers the position.
+
+        Raises:
+            CloudError: the queue cannot be read.
+        """
+        messages, drained = self._receive()
+        rows: list[Row] = []
+        stored: list[str] = []
+        for message in messages:
+            events = events_of(message["Body"])
+            if events is not None:
+                rows.extend(events)
+                stored.append(message["ReceiptHandle"])
+        reached = now if drained else min(_sent_at(message) for message in messages)
+        return Batch(
+            events=Events.of(rows),
+            position={},
+            watermark=min(now, reached) - timedelta(seconds=self.options.delay_s),
+            more=not drained,
+            malformed=len(messages) - len(stored),
+            acknowledge=partial(self._delete, stored),
+        )
+
+    def _receive(self) -> tuple[list[dict[str, Any]], bool]:
+        messages: list[dict[str, Any]] = []
+        while len(messages) < MESSAGES_PER_BATCH:
+            try:
+                answer = self.client.receive_message(
+                    QueueUrl=self.options.queue_url,
+                    MaxNumberOfMessages=_MESSAGES_PER_CALL,
+                    # A short poll asks only some of SQS's servers and may call a full queue empty.
+                    WaitTimeSeconds=_WAIT_S,
+                    MessageSystemAttributeNames=["SentTimestamp"],
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise self._unreachable(error) from error
+            received = answer.get("Messages", [])
+            if not received:
+                return messages, True
+            messages.extend(received)
+        return messages, False
+
+    def _delete(self, receipts: Sequence[str]) -> None:
+        for start in range(0, len(receipts), _MESSAGES_PER_CALL):
+            entries = [
+                {"Id": str(place), "ReceiptHandle": receipt}
+                for place, receipt in enumerate(receipts[start : start + _MESSAGES_PER_CALL])
+            ]
+            try:
+                # An entry that fails is delivered again, and its events are then known.
+                self.client.delete_message_batch(QueueUrl=self.options.queue_url, Entries=entries)
+            except (ClientError, BotoCoreError) as error:
+                raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> CloudError:
+        return CloudError(
+            f"The queue {self.options.queue_url} of the source {self.name} cannot be read ({error}): check "
+            "queue_url in the pipeline settings and the role's sqs:ReceiveMessage and sqs:DeleteMessage."
+        )
+
+
+def _sent_at(message: dict[str, Any]) -> datetime:
+    return instant_of(int(message["Attributes"]["SentTimestamp"]) * 1000)
+
+
+def events_of(body: str) -> list[Row] | None:
+    """Return the events of a message, or None if any of it is malformed."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    items = content if isinstance(content, list) else [content]
+    events = [_event(item) for item in items]
+    return [event for event in events if event] if all(events) else None
+
+
+def _event(item: object) -> Row | None:
+    if not isinstance(item, dict):
+        return None
+    series, occurred_at, event_id = (item.get(key) for key in ("series", "occurred_at", "event_id"))
+    if not (is_series_name(series) and isinstance(occurred_at, str) and isinstance(event_id, str)):
+        return None
+    if not 0 < len(event_id.strip()) <= EVENT_ID_LIMIT:
+        return None
+    try:
+        return str(series), to_utc(datetime.fromisoformat(occurred_at)), event_id.strip()
+    except (ValueError, OverflowError):
+        return None
