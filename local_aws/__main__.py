@@ -26,6 +26,7 @@ app = typer.Typer(
 StateDir = Annotated[Path, typer.Option(help="Where the state is kept across restarts.")]
 _DEFAULT_STATE = Path("var/local_aws")
 _ADDRESS = "address.json"
+_POLL_S = 0.1  # how soon the front notices that it is to end
 
 
 @app.command()
@@ -48,7 +49,7 @@ def _serve(port: int, state_dir: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server, aws = listen(port, state_dir)
-    threading.Thread(target=server.serve_forever, name="front", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_POLL_S,), name="front", daemon=True).start()
     aws.open()
     url = f"http://{HOST}:{server.port}"
     address = state_dir / _ADDRESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +19,7 @@ from local_aws.sagemaker.errors import client_error
 
 _CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # anything is accepted
 _CHUNK = 1 << 20
+log = logging.getLogger(__name__)
 
 
 class Clients:
@@ -60,7 +62,10 @@ class Clients:
             "Resources": [resource],
             "Detail": json.dumps(detail),
         }
-        self.get("events", region).put_events(Entries=[entry])
+        try:
+            self.get("events", region).put_events(Entries=[entry])
+        except ClientError:  # events are told when they can be; what they tell of has happened
+            log.exception("The event %s of %s was not told", detail_type, resource)
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -93,10 +98,14 @@ def download_prefix(s3: Any, uri: str, directory: Path, shard: tuple[int, int] =
     directory.mkdir(parents=True, exist_ok=True)
     number, count = shard
     for key in list_objects(s3, uri)[number::count]:
-        below = key[len(prefix) :] if prefix.endswith("/") or not prefix else key[prefix.rfind("/") + 1 :]
-        if not prefix.endswith("/") and key.startswith(f"{prefix}/"):
-            below = key[len(prefix) + 1 :]
-        download_object(s3, f"s3://{bucket}/{key}", inside(directory, below.lstrip("/")))
+        download_object(s3, f"s3://{bucket}/{key}", inside(directory, below_prefix(key, prefix)))
+
+
+def below_prefix(key: str, prefix: str) -> str:
+    """Name a key as it is seen from its prefix, which may end in the middle of a name."""
+    if not prefix.endswith("/") and key.startswith(f"{prefix}/"):
+        return key[len(prefix) + 1 :]
+    return key[prefix.rfind("/") + 1 :]
 
 
 def download_object(s3: Any, uri: str, path: Path) -> None:

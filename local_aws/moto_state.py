@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,12 +62,18 @@ class Objects:
                 path.unlink()
 
 
-def dump_backends(objects: Objects) -> bytes:
-    """Pickle every backend that is in use."""
-    objects.begin()
+CLOUDFORMATION = "cloudformation"
+
+
+def used_services() -> set[str]:
+    """Name the services that have a backend."""
+    return {service.service_name for service in list(BackendDict._instances)}  # type: ignore[misc]
+
+
+def dump_backends(services: Collection[str], objects: Objects) -> bytes:
+    """Pickle the backends of some services."""
     backends: Backends = {
-        service.service_name: {account: dict(regions) for account, regions in service.items()}
-        for service in list(BackendDict._instances)  # type: ignore[misc]
+        name: {account: dict(regions) for account, regions in _service(name).items()} for name in services
     }
     target = io.BytesIO()
     _Pickler(target, objects).dump(backends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ class LocalAws:
         work = state_dir / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
+        clients = Clients(url)
         self._snapshot = Snapshot(state_dir)
-        self._sagemaker = SageMaker(Clients(url), work, self._snapshot.note_change)
+        self._sagemaker = SageMaker(clients, work, self._snapshot.note_change)
         self._snapshot.attach(self._sagemaker.store)
         self._moto: WsgiApplication = DomainDispatcherApplication(create_backend_app)
         self._faults = Faults()
-        moto_patches.apply(self._sagemaker)
+        self._cloudformation = _Once(lambda: self._open_cloudformation(clients))
+        moto_patches.apply()
 
     def open(self) -> None:
         """Take up the kept state."""
@@ -67,15 +70,40 @@ class LocalAws:
             return fault(environ, start_response)
         if wanted.service == "sagemaker":
             return self._answer_sagemaker(wanted, Request(environ))(environ, start_response)
+        if wanted.service == "cloudformation":  # its stacks come back with requests of their own
+            self._cloudformation.do()
+            try:
+                return self._moto(environ, start_response)
+            finally:
+                self._snapshot.note_change()
         if wanted.reads:
             return self._moto(environ, start_response)
         with self._snapshot.change():
             return self._moto(environ, start_response)
 
+    def _open_cloudformation(self, clients: Clients) -> None:
+        moto_patches.apply_to_cloudformation(clients)
+        self._snapshot.load_cloudformation()
+
     def _answer_sagemaker(self, wanted: Asked, request: Request) -> Response:
         if wanted.endpoint:
             return self._sagemaker.invoke(wanted.endpoint, request, wanted.region)
         return self._sagemaker.control(wanted.operation, request, wanted.region)
+
+
+class _Once:
+    """Something to be done before the first of many threads goes on."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._lock = threading.Lock()
+        self._done = False
+
+    def do(self) -> None:
+        with self._lock:
+            if not self._done:
+                self._action()
+                self._done = True
 
 
 class QuietHandler(MotoRequestHandler):

@@ -1,7 +1,7 @@
 """Keeps the state of everything across restarts.
 
 Two seconds after a change at the latest everything is written: SageMaker's records as JSON, moto's backends
-as one pickle, the bytes of larger S3 objects as files of their own that are written once. Each file is
+as pickles, the bytes of larger S3 objects as files of their own that are written once. Each file is
 replaced in one step, so that even a kill -9 loses no more than the last two seconds.
 """
 
@@ -11,14 +11,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import moto
 
 from local_aws.files import write_atomically
-from local_aws.moto_state import Objects, dump_backends, load_backends
+from local_aws.moto_state import CLOUDFORMATION, Objects, dump_backends, load_backends, used_services
 from local_aws.sagemaker.store import Store
 
 _QUIET_S = 0.5
@@ -33,6 +33,7 @@ class Snapshot:
     def __init__(self, directory: Path) -> None:
         self._records = directory / "sagemaker.json"
         self._backends = directory / "moto.pickle"
+        self._stacks = directory / "cloudformation.pickle"
         self._objects = Objects(directory / "objects")
         self._store: Store | None = None
         self._state = threading.Condition(threading.RLock())
@@ -68,19 +69,24 @@ class Snapshot:
                 self.note_change()
 
     def load(self) -> None:
-        """Take up the kept state, as far as this version of moto can read it."""
+        """Take up the kept state but for CloudFormation's, as far as this version of moto can read it."""
         if self._store:
             self._store.load(self._records)
-        if not self._backends.exists():
+        self._load(self._backends)
+
+    def load_cloudformation(self) -> None:
+        """Take up the kept stacks; apart from the rest, because moto's part of them is slow to import."""
+        self._load(self._stacks)
+
+    def _load(self, path: Path) -> None:
+        if not path.exists():
             return
-        with self._backends.open("rb") as file:
+        with path.open("rb") as file:
             kept = json.loads(file.readline())
-            if kept != _versions():
-                log.warning(
-                    "The kept state is of %s, this is %s: starting with empty services", kept, _versions()
-                )
-                return
-            load_backends(file, self._objects)
+            if kept == _versions():
+                load_backends(file, self._objects)
+            else:
+                log.warning("%s is of %s, this is %s: starting empty", path, kept, _versions())
 
     def start(self) -> None:
         """Begin to save."""
@@ -101,7 +107,10 @@ class Snapshot:
                     self._state.wait(left)
                 closed = self._closed
                 self._changed_at = self._first_changed_at = None
-            self._save()
+            try:
+                self._save()
+            except Exception:  # the next change tries again
+                log.exception("The state could not be saved")
             if closed:
                 return
 
@@ -115,18 +124,16 @@ class Snapshot:
     def _save(self) -> None:
         if self._store:
             self._store.save(self._records)
-        with self._quiet():
-            content = self._dump()
         header = json.dumps(_versions()).encode() + b"\n"
-        write_atomically(self._backends, header + content)
+        self._objects.begin()
+        with self._quiet():
+            services = used_services()
+            backends = _dump(services - {CLOUDFORMATION}, self._objects)
+            stacks = _dump({CLOUDFORMATION}, self._objects) if CLOUDFORMATION in services else None
+        write_atomically(self._backends, header + backends)
+        if stacks:
+            write_atomically(self._stacks, header + stacks)
         self._objects.forget_unused()
-
-    def _dump(self) -> bytes:
-        """Pickle the backends; reads that go on meanwhile may make it start anew."""
-        for _ in range(_ATTEMPTS):
-            with suppress(RuntimeError):  # a dictionary changed its size
-                return dump_backends(self._objects)
-        return dump_backends(self._objects)
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
@@ -139,6 +146,14 @@ class Snapshot:
             with self._state:
                 self._saving = False
                 self._state.notify_all()
+
+
+def _dump(services: Collection[str], objects: Objects) -> bytes:
+    """Pickle backends; reads that go on meanwhile may make it start anew."""
+    for _ in range(_ATTEMPTS):
+        with suppress(RuntimeError):  # a dictionary changed its size
+            return dump_backends(services, objects)
+    return dump_backends(services, objects)
 
 
 def _versions() -> dict[str, str]:

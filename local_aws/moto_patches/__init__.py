@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from local_aws.moto_patches import memory
-from local_aws.sagemaker.service import SageMaker
+from local_aws.clients import Clients
+from local_aws.moto_patches import ecr_events, events, memory, s3_events
 
 
-def apply(sagemaker: SageMaker) -> None:
+def apply() -> None:
     """Patch moto, once a process."""
     memory.apply()
+    events.apply()
+    s3_events.apply()
+    ecr_events.apply()
+
+
+def apply_to_cloudformation(clients: Clients) -> None:
+    """Patch CloudFormation, which takes longer to import than all the rest: when it is first asked for."""
+    from local_aws.moto_patches.cloudformation import lifecycle
+
+    lifecycle.apply(clients)

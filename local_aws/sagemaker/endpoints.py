@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Any
 
 from local_aws.sagemaker.calls import Call, operation
 from local_aws.sagemaker.errors import AwsError, JobFailed, invalid
+from local_aws.sagemaker.fleet import Deployment
 from local_aws.sagemaker.listing import list_records
 from local_aws.sagemaker.models import get_model
 from local_aws.sagemaker.store import Record
 from local_aws.sagemaker.validation import known_fields
 
+log = logging.getLogger(__name__)
 INTERRUPTED = "The embedded AWS was stopped during the update"
 _STEADY = ("InService", "Failed", "OutOfService")
 
@@ -141,21 +144,18 @@ def restart_endpoints(call: Call) -> None:
 
 
 def _bring_up(call: Call, arn: str) -> None:
+    """Start an endpoint's first deployment, or the one it had before a restart."""
     record = call.store.get(arn, _missing_endpoint(arn))
-    try:
-        deployment = call.fleet.start(record["EndpointName"], call.region, record["_plan"])
-    except JobFailed as failure:
-        call.store.change(arn, EndpointStatus="Failed", FailureReason=str(failure))
-        return
-    call.fleet.swap(arn, deployment)
-    call.store.change(arn, EndpointStatus="InService", ProductionVariants=_shown(record["_plan"]))
+    deployment = _start(call, arn, record["_plan"], "Failed")
+    if deployment:
+        call.fleet.swap(arn, deployment)
+        call.store.change(arn, EndpointStatus="InService", ProductionVariants=_shown(record["_plan"]))
 
 
 def _move(call: Call, arn: str, config: str, plan: list[dict[str, Any]]) -> None:
-    try:
-        deployment = call.fleet.start(arn.rsplit("/", 1)[1], call.region, plan)
-    except JobFailed as failure:
-        call.store.change(arn, EndpointStatus="InService", FailureReason=str(failure))
+    """Put another deployment in place of the one that serves, once it answers."""
+    deployment = _start(call, arn, plan, "InService")
+    if deployment is None:
         return
     before = call.fleet.swap(arn, deployment)
     if before:
@@ -168,6 +168,19 @@ def _move(call: Call, arn: str, config: str, plan: list[dict[str, Any]]) -> None
         FailureReason=None,
         _plan=plan,
     )
+
+
+def _start(call: Call, arn: str, plan: list[dict[str, Any]], otherwise: str) -> Deployment | None:
+    """Start a deployment; if it does not come up, the endpoint gets a status and the reason."""
+    try:
+        return call.fleet.start(arn.rsplit("/", 1)[1], call.region, plan)
+    except JobFailed as failure:
+        reason = str(failure)
+    except Exception as defect:
+        log.exception("The endpoint %s met a defect of the embedded AWS", arn)
+        reason = f"InternalServerError: {defect!r}"
+    call.store.change(arn, EndpointStatus=otherwise, FailureReason=reason)
+    return None
 
 
 def _in_background(action: Any, *arguments: Any) -> None:

@@ -7,8 +7,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 _BATCH_EVERY_S = 0.5
 _BATCH_LINES = 1000
 
@@ -56,5 +54,5 @@ class LogStream:
     def _create(self) -> None:
         with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
             self._logs.create_log_group(logGroupName=self._names["logGroupName"])
-        with suppress(self._logs.exceptions.ResourceAlreadyExistsException, ClientError):
+        with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
             self._logs.create_log_stream(**self._names)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local_aws.clients import split_uri
+from local_aws.clients import below_prefix, split_uri
 from local_aws.sagemaker.columns import Choose, column_filter, join_columns, split_columns
 from local_aws.sagemaker.errors import algorithm_error, client_error
 from local_aws.sagemaker.inputs import objects
@@ -99,8 +99,7 @@ def transform(job: Job) -> None:
             job.check_stop()
             bucket, key = split_uri(uri)
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-            below = key.removeprefix(prefix).lstrip("/") or key.rsplit("/", 1)[-1]
-            name = below if source["S3DataType"] == "S3Prefix" else key.rsplit("/", 1)[-1]
+            name = below_prefix(key, prefix) if source["S3DataType"] == "S3Prefix" else key.rsplit("/", 1)[-1]
             target = "/".join(part for part in (target_prefix.rstrip("/"), f"{name}.out") if part)
             s3.put_object(Bucket=target_bucket, Key=target, Body=_transform_object(job, server, plan, body))
 
@@ -144,12 +143,9 @@ def _transform_object(job: Job, server: ModelServer, plan: Plan, body: bytes) ->
         )
         answer = _ask(job, server, plan, ("\n".join(sent) + "\n").encode()).decode()
         out += _assembled(plan, batch, answer)
-    text = ("\n" if plan.record["TransformOutput"].get("AssembleWith") == "Line" else "").join(out)
-    return (
-        f"{text}\n".encode()
-        if plan.record["TransformOutput"].get("AssembleWith") == "Line" and out
-        else text.encode()
-    )
+    if plan.record["TransformOutput"].get("AssembleWith") == "Line":
+        return "".join(f"{line}\n" for line in out).encode()
+    return "".join(out).encode()
 
 
 def _assembled(plan: Plan, lines: Sequence[str], answer: str) -> list[str]:

@@ -1,0 +1,264 @@
+"""What a stack does: create, update, roll back and delete its resources, in the order they depend on."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from moto.cloudformation import models, parsing
+from moto.cloudformation.exceptions import ValidationError
+
+from local_aws.clients import Clients
+from local_aws.moto_patches.cloudformation.identity import InstanceProfile, ManagedPolicy, Role
+from local_aws.moto_patches.cloudformation.messaging import (
+    Queue,
+    QueuePolicy,
+    Subscription,
+    Topic,
+    TopicPolicy,
+)
+from local_aws.moto_patches.cloudformation.operations import LogGroup, ModelPackageGroup, Rule, Schedule
+from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource
+from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
+from local_aws.moto_patches.cloudformation.template import check_parameters, check_types, creation_order
+
+KINDS: dict[str, Kind] = {
+    kind.type: kind
+    for kind in (
+        Bucket(),
+        BucketPolicy(),
+        InstanceProfile(),
+        LogGroup(),
+        ManagedPolicy(),
+        ModelPackageGroup(),
+        Queue(),
+        QueuePolicy(),
+        Role(),
+        Rule(),
+        Schedule(),
+        Subscription(),
+        Topic(),
+        TopicPolicy(),
+    )
+}
+log = logging.getLogger(__name__)
+
+
+class LiveResources(parsing.ResourceMap):
+    """A stack's resources. Types of ours are made by their kind, the others by moto's own models."""
+
+    clients: ClassVar[Clients]
+
+    def load(self) -> None:
+        """Check the template and read its parameters and conditions."""
+        if self._template:
+            check_types(self._template, KINDS)
+            check_parameters(self._template, self.input_parameters)
+            creation_order(self._template["Resources"])
+        self._events: list[Any] = []
+        self._made: dict[str, Any] = {}
+        super().load()
+
+    def record_events_in(self, events: list[Any]) -> None:
+        """Name the list that takes the events of resources."""
+        self._events = events
+
+    def validate_outputs(self) -> None:
+        """Leave outputs alone: what they ask for is known when the resources are there."""
+
+    def __getitem__(self, key: str) -> Any:
+        """Give a parameter or a resource; a resource that is not there yet is made."""
+        declared = self._resource_json_map.get(key)
+        if key in self._parsed_resources or declared is None:
+            return super().__getitem__(key)
+        if not self._is_wanted(declared):
+            return None
+        try:
+            made = self._create(key, declared)
+        except Exception as error:
+            self._record(key, declared["Type"], "", "CREATE_FAILED", _reason(error))
+            raise
+        self._parsed_resources[key] = made
+        self._record(key, declared["Type"], _physical_id(made), "CREATE_COMPLETE")
+        return made
+
+    def create(self, template: dict[str, Any]) -> bool:
+        """Make every resource, each after those it refers to."""
+        self._use(template)
+        for name in creation_order(self._resource_json_map):
+            self[name]
+        return self.creation_complete()
+
+    def creation_complete(self) -> bool:
+        """Tell whether every resource is ready."""
+        made = (self._parsed_resources.get(name) for name in self._resource_json_map)
+        return all(resource is None or resource.is_created() for resource in made)
+
+    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+        """Make what is new, change what differs, and then remove what is wanted no more."""
+        check_types(template, KINDS)
+        check_parameters(template, parameters or {})
+        before = self._resource_json_map
+        if parameters is not None:
+            self.input_parameters = parameters
+        self._use(template)
+        for name in self._template.get("Parameters", {}):
+            self._parsed_resources.pop(name, None)
+        self.resolved_parameters = {}
+        super().load()
+        stale = [name for name in reversed(creation_order(before)) if self._is_unwanted(name)]
+        replaced: list[Resource] = []
+        for name in creation_order(self._resource_json_map):
+            if name in self._parsed_resources and name not in stale:
+                replaced += self._change(name)
+            elif name not in stale:
+                self[name]
+        for resource in replaced:
+            self._remove(resource)
+        for name in stale:
+            self._remove_declared(name, before[name])
+
+    def delete(self) -> None:
+        """Remove every resource that is not to be retained, dependents first."""
+        failures = []
+        for name in reversed(creation_order(self._resource_json_map)):
+            try:
+                self._remove_declared(name, self._resource_json_map[name])
+            except Exception as error:
+                self._record(name, self._resource_json_map[name]["Type"], "", "DELETE_FAILED", _reason(error))
+                failures.append(name)
+        if failures:
+            raise ValidationError(
+                message=f"The following resource(s) failed to delete: [{', '.join(failures)}]."
+            )
+
+    def values(self) -> Any:
+        """List the resources that were made."""
+        made = (self._parsed_resources.get(name) for name in self._resource_json_map)
+        return [resource for resource in made if resource is not None]
+
+    def _use(self, template: dict[str, Any]) -> None:
+        self._template = template
+        self._resource_json_map = template["Resources"]
+
+    def _is_wanted(self, declared: Mapping[str, Any]) -> bool:
+        condition = declared.get("Condition")
+        return not condition or bool(self.lazy_condition_map[condition])
+
+    def _is_unwanted(self, name: str) -> bool:
+        declared = self._resource_json_map.get(name)
+        return name in self._parsed_resources and (declared is None or not self._is_wanted(declared))
+
+    def _create(self, name: str, declared: dict[str, Any]) -> Any:
+        kind = KINDS.get(declared["Type"])
+        if kind is None:
+            self._made[name] = copy.deepcopy(declared)
+            return parsing.parse_and_create_resource(
+                name, declared, self, account_id=self._account_id, region_name=self._region_name
+            )
+        properties = self._resolve(declared)
+        return self._make(kind, name, properties)
+
+    def _make(self, kind: Kind, name: str, properties: dict[str, Any]) -> Resource:
+        stack_name = self._parsed_resources["AWS::StackName"]
+        physical_name = properties.get(kind.name_property) or parsing.generate_resource_name(
+            kind.type, stack_name, name
+        )
+        physical_id = kind.create(self._region, physical_name, properties)
+        made = Resource(name, kind.type, physical_id, properties)
+        try:
+            kind.apply(self._region, physical_id, properties, {})
+            made.attributes = kind.attributes(self._region, physical_id)
+        except Exception:
+            self._remove(made)
+            raise
+        return made
+
+    def _change(self, name: str) -> list[Resource]:
+        """Bring a resource to what the template says now; gives the one it replaced, to be removed."""
+        declared, present = self._resource_json_map[name], self._parsed_resources[name]
+        try:
+            return self._change_present(name, declared, present)
+        except Exception as error:
+            self._record(name, declared["Type"], _physical_id(present), "UPDATE_FAILED", _reason(error))
+            raise
+
+    def _change_present(self, name: str, declared: dict[str, Any], present: Any) -> list[Resource]:
+        if not isinstance(present, Resource):
+            self._change_of_moto(name, declared)
+            return []
+        kind, properties = KINDS[declared["Type"]], self._resolve(declared)
+        if properties == present.properties:
+            return []
+        if kind.needs_replacement(properties, present.properties):
+            return self._replace(kind, name, properties, present)
+        kind.apply(self._region, present.physical_resource_id, properties, present.properties)
+        present.properties = properties
+        present.attributes = kind.attributes(self._region, present.physical_resource_id)
+        self._record(name, kind.type, present.physical_resource_id, "UPDATE_COMPLETE")
+        return []
+
+    def _replace(
+        self, kind: Kind, name: str, properties: dict[str, Any], present: Resource
+    ) -> list[Resource]:
+        own_name = properties.get(kind.name_property)
+        if own_name and own_name == present.properties.get(kind.name_property):
+            raise ValidationError(
+                message="CloudFormation cannot update a stack when a custom-named resource requires"
+                f" replacing. Rename {own_name} and update the stack again."
+            )
+        made = self._make(kind, name, properties)
+        self._parsed_resources[name] = made
+        self._record(name, kind.type, made.physical_resource_id, "UPDATE_COMPLETE")
+        retained = self._resource_json_map[name].get("UpdateReplacePolicy") == "Retain"
+        return [] if retained else [present]
+
+    def _change_of_moto(self, name: str, declared: dict[str, Any]) -> None:
+        if declared == self._made.get(name):
+            return
+        changed = parsing.parse_and_update_resource(
+            name, declared, self, account_id=self._account_id, region_name=self._region_name
+        )
+        if changed is None:
+            raise ValidationError(message=f"The embedded AWS cannot update {declared['Type']}")
+        self._made[name] = copy.deepcopy(declared)
+        self._parsed_resources[name] = changed
+
+    def _remove_declared(self, name: str, declared: Mapping[str, Any]) -> None:
+        present = self._parsed_resources.get(name)
+        if present is not None and declared.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
+            if isinstance(present, Resource):
+                self._remove(present)
+            else:
+                self._delete_resource(present, dict(declared))
+            self._record(name, declared["Type"], _physical_id(present), "DELETE_COMPLETE")
+        self._parsed_resources.pop(name, None)
+
+    def _remove(self, resource: Resource) -> None:
+        kind = KINDS[resource.cf_resource_type]
+        kind.delete(self._region, resource.physical_resource_id, resource.properties)
+
+    def _resolve(self, declared: Mapping[str, Any]) -> dict[str, Any]:
+        resolved: dict[str, Any] = parsing.clean_json(dict(declared.get("Properties", {})), self)
+        return resolved
+
+    @property
+    def _region(self) -> Region:
+        return Region(self.clients, self._region_name)
+
+    def _record(
+        self, name: str, type_name: str, physical_id: str, status: str, reason: str | None = None
+    ) -> None:
+        stack_name = self._parsed_resources["AWS::StackName"]
+        event = models.Event(self.stack_id, stack_name, name, physical_id, type_name, status, reason, None)
+        self._events.append(event)
+
+
+def _physical_id(resource: Any) -> str:
+    return str(getattr(resource, "physical_resource_id", ""))
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "message", "") or error)
