@@ -156,7 +156,7 @@ def candidate_model_request(
 
 
 def candidate_transform_request(
-    run: TrainingRun, spec: ModelSpec, dataset: Dataset, model_name: str, *
+    run: TrainingRun, spec: ModelSpec, dataset: Dataset, model_name: str
 ) -> dict[str, Any]:
     """Build the request of CreateTransformJob that predicts all held-out rows by the candidate."""
     name = run.name("predict")
@@ -170,7 +170,6 @@ def champion_transform_request(
     dataset: Dataset,
     model_name: str,
     champion: str,
-    *,
 ) -> dict[str, Any]:
     """Build the request of CreateTransformJob that predicts the test rows by the champion.
 
