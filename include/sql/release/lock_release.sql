@@ -1,0 +1,7 @@
+-- Read the status of a released version and keep others from changing it.
+-- parameters: model_version
+-- columns: status
+SELECT status
+FROM released_models
+WHERE model_version = %(model_version)s
+FOR UPDATE

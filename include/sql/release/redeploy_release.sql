@@ -1,0 +1,6 @@
+-- Let a version that failed or retired be deployed again, by another configuration perhaps.
+-- parameters: model_version, endpoint_config
+-- columns: none
+UPDATE released_models
+SET status = 'deploying', endpoint_config = %(endpoint_config)s
+WHERE model_version = %(model_version)s

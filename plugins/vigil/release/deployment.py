@@ -1,0 +1,311 @@
+"""Brings a registered model into service on an endpoint that keeps its name and never stops answering.
+
+Every step can be called again after it was killed anywhere:
+
+1. `plan_deployment` names everything; the same version on the same machines gets the same names.
+2. `start_deployment` writes the version down as deploying, makes model and configuration, and moves the
+   endpoint. Call it again while it answers that the endpoint is busy with something else.
+3. `deployment_state` tells how far the endpoint is.
+4. `verify_deployment` makes sure that it serves this very artifact and answers.
+5. `promote` makes the version the champion, or `mark_failed` says that it never was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from vigil.aws import aws_name, content_hash, error_message
+from vigil.bands import Band
+from vigil.database import in_transaction, statement
+from vigil.errors import CloudError, DataError
+from vigil.release.registry import RegisteredModel
+from vigil.sagemaker_jobs import is_missing, is_throttling
+from vigil.windows import now
+
+_IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+
+
+class DeploymentFailedError(CloudError):
+    """The endpoint does not serve what was deployed."""
+
+
+class State(StrEnum):
+    """How far a deployment is.
+
+    `BUSY`: the endpoint is in motion; ask again. `SERVING`: it is in service by the wanted configuration.
+    `ELSEWHERE`: it stands still without it, so the deployment failed, or was not started yet.
+    """
+
+    BUSY = "busy"
+    SERVING = "serving"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True)
+class DeploymentState:
+    """What an endpoint is doing, seen from one deployment.
+
+    Attributes:
+        state: see `State`.
+        detail: what AWS says, for people.
+    """
+
+    state: State
+    detail: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is to be served where; plain values, so that it can be handed from task to task.
+
+    Attributes:
+        model: name of the model spec.
+        model_version: group and version.
+        model_package_arn: in the registry.
+        training_job: that made it.
+        image: container image that serves it.
+        model_data_url: S3 location of its artifact.
+        endpoint: its name.
+        variant: production variant, called after the version: who calls the endpoint learns from it which
+            version answered.
+        hosting: fields of the production variant that say on what machines.
+        sagemaker_model: name of the Model.
+        endpoint_config: name of the EndpointConfig.
+    """
+
+    model: str
+    model_version: str
+    model_package_arn: str
+    training_job: str
+    image: str
+    model_data_url: str
+    endpoint: str
+    variant: str
+    hosting: dict[str, Any]
+    sagemaker_model: str
+    endpoint_config: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the deployment as JSON-like content."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Deployment:
+        """Read a deployment from JSON-like content."""
+        return cls(**content)
+
+
+def plan_deployment(
+    registered: RegisteredModel, *, model: str, endpoint: str, hosting: Mapping[str, Any]
+) -> Deployment:
+    """Name everything that serves a version.
+
+    Args:
+        registered: version, approved.
+        model: name of the model spec.
+        endpoint: name of the endpoint.
+        hosting: fields of a production variant, as in `{"InstanceType": …, "InitialInstanceCount": 1}`.
+
+    Raises:
+        DataError: the version is not approved.
+    """
+    if registered.approval != "Approved":
+        raise DataError(
+            f"{registered.model_version} is {registered.approval} ({registered.reason or 'no reason given'}): "
+            "only an approved version may be deployed."
+        )
+    group, _, number = registered.model_version.rpartition("/")
+    variant = aws_name(f"v{number}")
+    served = {"image": registered.image, "data": registered.model_data_url}
+    where = {"endpoint": endpoint, "hosting": dict(hosting), **served}
+    return Deployment(
+        model=model,
+        model_version=registered.model_version,
+        model_package_arn=registered.model_package_arn,
+        training_job=registered.training_job,
+        image=registered.image,
+        model_data_url=registered.model_data_url,
+        endpoint=endpoint,
+        variant=variant,
+        hosting=dict(hosting),
+        sagemaker_model=aws_name(group, f"{variant}-{content_hash(served)}"),
+        endpoint_config=aws_name(group, f"{variant}-{content_hash(where)}"),
+    )
+
+
+def start_deployment(
+    connection: Connection[Any],
+    sagemaker: Any,
+    deployment: Deployment,
+    *,
+    band: Band,
+    metrics: Mapping[str, float | None],
+    role: str,
+    tags: list[dict[str, str]],
+) -> DeploymentState:
+    """Move the endpoint to a version; do nothing if it is there or on its way.
+
+    The version and its band are in the database before the endpoint can answer with it.
+
+    Args:
+        connection: an open connection with nothing uncommitted on it.
+        sagemaker: client.
+        deployment: as planned.
+        band: of the version.
+        metrics: of its evaluation.
+        role: that the model runs as.
+        tags: of everything this makes.
+
+    Returns:
+        `BUSY`, and the detail says whether with this deployment or with something that must end first:
+        when it has ended and the endpoint is `ELSEWHERE`, call this again. `SERVING` when nothing is to do.
+    """
+    _write_down(connection, deployment, band, metrics)
+    _make_model(sagemaker, deployment, role, tags)
+    _make_endpoint_config(sagemaker, deployment, tags)
+    endpoint = _describe_endpoint(sagemaker, deployment.endpoint)
+    wanted = {"EndpointName": deployment.endpoint, "EndpointConfigName": deployment.endpoint_config}
+    if endpoint is None:
+        sagemaker.create_endpoint(**wanted, Tags=tags)
+        return DeploymentState(State.BUSY, "the endpoint is being created")
+    status = endpoint["EndpointStatus"]
+    if status in _IN_MOTION:
+        return DeploymentState(State.BUSY, f"the endpoint is {status}")
+    if status == "Failed":
+        # AWS lets nobody update it: it must go before it can come again.
+        sagemaker.delete_endpoint(EndpointName=deployment.endpoint)
+        return DeploymentState(State.BUSY, "the failed endpoint is being deleted")
+    if endpoint["EndpointConfigName"] == deployment.endpoint_config:
+        return DeploymentState(State.SERVING, "the endpoint serves it already")
+    sagemaker.update_endpoint(**wanted)
+    return DeploymentState(State.BUSY, "the endpoint is being updated")
+
+
+def deployment_state(sagemaker: Any, deployment: Deployment) -> DeploymentState:
+    """Tell how far an endpoint is; a throttled question counts as still busy."""
+    try:
+        endpoint = _describe_endpoint(sagemaker, deployment.endpoint)
+    except ClientError as error:
+        if is_throttling(error):
+            return DeploymentState(State.BUSY, "AWS asks for patience")
+        raise
+    if endpoint is None:
+        return DeploymentState(State.ELSEWHERE, "there is no such endpoint")
+    status, serves = endpoint["EndpointStatus"], endpoint["EndpointConfigName"]
+    detail = f"the endpoint is {status} by {serves}"
+    if endpoint.get("FailureReason"):
+        detail += f": {endpoint['FailureReason']}"
+    if status in _IN_MOTION:
+        return DeploymentState(State.BUSY, detail)
+    if status == "InService" and serves == deployment.endpoint_config:
+        return DeploymentState(State.SERVING, detail)
+    return DeploymentState(State.ELSEWHERE, detail)
+
+
+def _describe_endpoint(sagemaker: Any, name: str) -> dict[str, Any] | None:
+    try:
+        endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+    return endpoint
+
+
+def _make_model(sagemaker: Any, deployment: Deployment, role: str, tags: list[dict[str, str]]) -> None:
+    _unless_it_exists(
+        sagemaker.create_model,
+        ModelName=deployment.sagemaker_model,
+        PrimaryContainer={"Image": deployment.image, "ModelDataUrl": deployment.model_data_url},
+        ExecutionRoleArn=role,
+        Tags=tags,
+    )
+
+
+def _make_endpoint_config(sagemaker: Any, deployment: Deployment, tags: list[dict[str, str]]) -> None:
+    _unless_it_exists(
+        sagemaker.create_endpoint_config,
+        EndpointConfigName=deployment.endpoint_config,
+        ProductionVariants=[
+            {
+                "VariantName": deployment.variant,
+                "ModelName": deployment.sagemaker_model,
+                **deployment.hosting,
+            }
+        ],
+        Tags=tags,
+    )
+
+
+def _unless_it_exists(create: Any, **request: Any) -> None:
+    """Create something whose name follows from its content, so that what exists is the same."""
+    try:
+        create(**request)
+    except ClientError as error:
+        if "already exist" not in error_message(error).lower():
+            raise
+
+
+def _write_down(
+    connection: Connection[Any], deployment: Deployment, band: Band, metrics: Mapping[str, float | None]
+) -> None:
+    values = {
+        **deployment.to_json(),
+        "band": json.dumps(band.to_json()),
+        "metrics": json.dumps(dict(metrics)),
+        "now": now(),
+    }
+    del values["hosting"]
+
+    def work(cursor: Cursor) -> None:
+        status = _lock(cursor, deployment)
+        if status is None:
+            cursor.execute(statement("release/insert_release"), values)
+        elif status != "champion":
+            cursor.execute(statement("release/redeploy_release"), values)
+
+    in_transaction(connection, work)
+
+
+def promote(connection: Connection[Any], deployment: Deployment) -> None:
+    """Make a verified version the champion, and retire the one before, in one transaction.
+
+    Raises:
+        DataError: the version was never deployed, or its deployment failed.
+    """
+
+    def work(cursor: Cursor) -> None:
+        status = _lock(cursor, deployment)
+        if status == "champion":
+            return
+        if status != "deploying":
+            raise DataError(
+                f"{deployment.model_version} is {status or 'not written down'}, not deploying: deploy it again "
+                "before it becomes the champion."
+            )
+        values = {**deployment.to_json(), "now": now()}
+        del values["hosting"]
+        cursor.execute(statement("release/retire_champion"), values)
+        cursor.execute(statement("release/crown_release"), values)
+
+    in_transaction(connection, work)
+
+
+def mark_failed(connection: Connection[Any], deployment: Deployment) -> None:
+    """Mark a version whose deployment failed."""
+    values = {"model_version": deployment.model_version}
+    in_transaction(connection, lambda cursor: cursor.execute(statement("release/fail_release"), values))
+
+
+def _lock(cursor: Cursor, deployment: Deployment) -> str | None:
+    cursor.execute(statement("release/lock_release"), {"model_version": deployment.model_version})
+    row = cursor.fetchone()
+    return str(row[0]) if row else None
