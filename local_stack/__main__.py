@@ -14,8 +14,11 @@ from rich.table import Table
 from local_stack.lifecycle import bring_down, bring_up, clean
 from local_stack.processes import AIRFLOW_PARTS, Processes
 from local_stack.stack import ADMIN, VAR, Stack, open_stack
+from vigil.errors import VigilError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 console = Console(highlight=False)
 
 
@@ -108,5 +111,14 @@ def print_login(stack: Stack) -> None:
     console.print(f"Airflow: {stack.airflow_url}  user {ADMIN}  password {stack.secrets.airflow_password}")
 
 
+def main() -> None:
+    """Run a command; an error that a person can mend is told in its own words, without a traceback."""
+    try:
+        app()
+    except (VigilError, TimeoutError) as error:
+        console.print(f"vigil: {error}", markup=False)
+        raise SystemExit(1) from error
+
+
 if __name__ == "__main__":
-    app()
+    main()
