@@ -47,8 +47,8 @@ SELECT CONCAT('series-', LPAD(seq DIV %(windows)s, 5, '0')),
 FROM seq_0_to_{last}
 """
 _DESCRIBE = """
-INSERT INTO series (series, source, first_window, watermark, live_from, counted_until)
-SELECT CONCAT('series-', LPAD(seq, 5, '0')), 'bench', %(first)s, %(last)s, %(last)s, %(last)s
+INSERT INTO series (series, source, first_window, watermark, live_from, counted_until, judged_until)
+SELECT CONCAT('series-', LPAD(seq, 5, '0')), 'bench', %(first)s, %(last)s, %(last)s, %(last)s, %(last)s
 FROM seq_0_to_{last}
 """
 

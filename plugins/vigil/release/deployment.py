@@ -119,8 +119,8 @@ def plan_deployment(
     """
     if registered.approval != "Approved":
         raise DataError(
-            f"{registered.model_version} is {registered.approval} ({registered.reason or 'no reason given'}): "
-            "only an approved version may be deployed."
+            f"{registered.model_version} is {registered.approval} "
+            f"({registered.reason or 'no reason given'}): only an approved version may be deployed."
         )
     group, _, number = registered.model_version.rpartition("/")
     variant = aws_name(f"v{number}")
@@ -288,8 +288,8 @@ def promote(connection: Connection[Any], deployment: Deployment) -> None:
             return
         if status != "deploying":
             raise DataError(
-                f"{deployment.model_version} is {status or 'not written down'}, not deploying: deploy it again "
-                "before it becomes the champion."
+                f"{deployment.model_version} is {status or 'not written down'}, not deploying: deploy it "
+                "again before it becomes the champion."
             )
         values = {**deployment.to_json(), "now": now()}
         del values["hosting"]
