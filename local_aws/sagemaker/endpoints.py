@@ -9,7 +9,7 @@ from typing import Any
 
 from local_aws.sagemaker.calls import Call, operation
 from local_aws.sagemaker.errors import AwsError, JobFailed, invalid
-from local_aws.sagemaker.fleet import Deployment
+from local_aws.sagemaker.fleet import Deployment, FleetClosed
 from local_aws.sagemaker.listing import list_records
 from local_aws.sagemaker.models import get_model
 from local_aws.sagemaker.store import Record
@@ -174,6 +174,8 @@ def _start(call: Call, arn: str, plan: list[dict[str, Any]], otherwise: str) -> 
     """Start a deployment; if it does not come up, the endpoint gets a status and the reason."""
     try:
         return call.fleet.start(arn.rsplit("/", 1)[1], call.region, plan)
+    except FleetClosed:
+        return None  # the record stays as it is: the next start goes on from there
     except JobFailed as failure:
         reason = str(failure)
     except Exception as defect:

@@ -56,6 +56,10 @@ class Deployment:
         _together([variant.server.stop for variant in self.variants])
 
 
+class FleetClosed(Exception):  # noqa: N818 - an end that was asked for, not a defect
+    """The end of a deployment that the server's own end interrupted."""
+
+
 class Fleet:
     """Every endpoint's deployment, by the endpoint's ARN."""
 
@@ -137,7 +141,9 @@ class Fleet:
         healthy = variant.server.wait_until_healthy(limit_s)
         with self._changed:
             self._starting.discard(variant.server)
-        if not healthy or self._closed:
+        if self._closed:
+            raise FleetClosed
+        if not healthy:
             raise JobFailed(
                 f"The primary container for production variant {variant.name} did not pass the ping health"
                 " check. Please check CloudWatch logs for this endpoint."
