@@ -1,0 +1,2 @@
+-- Lock every source until the transaction ends.
+SELECT source FROM sources ORDER BY source FOR UPDATE

@@ -1,0 +1,219 @@
+"""Judges a period of history again, a day a run: `backfill_detections`.
+
+It writes verdicts on every closed window of the period, whatever version of the model judged it before,
+and derives the incidents of history from them. Live windows keep the incidents that people were told of, and
+those that still wait for the live judge are left to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from vigil.database import Database, connected, in_transaction, statement
+from vigil.detection.alerts import save_alerts
+from vigil.detection.incidents import rebuild_incidents
+from vigil.detection.judging import alerts_of
+from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
+from vigil.detection.pipeline import Pipeline
+from vigil.detection.predicting import Predictor, PredictorOf
+from vigil.detection.rows import as_json
+from vigil.detection.verdicts import Count, Verdict, save_verdicts, verdicts_of
+from vigil.features import FEATURE_NAMES, features_of
+from vigil.released_models import champion, released_models
+from vigil.settings import Settings
+from vigil.windows import WINDOW
+
+_DAY = timedelta(days=1)
+_SERIES_PER_STEP = 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BackfillOutcome:
+    """What a backfill did.
+
+    Attributes:
+        model_version: the champion; None when there is no model yet.
+        judged: windows that got a verdict.
+        anomalous: those among them that lie outside the band.
+        endpoint_calls: how often the endpoint was invoked.
+        incidents: that lie in the period's history or reach into it.
+        alerts: messages put into the outbox.
+    """
+
+    model_version: str | None
+    judged: int = 0
+    anomalous: int = 0
+    endpoint_calls: int = 0
+    incidents: int = 0
+    alerts: int = 0
+
+
+@dataclass(frozen=True)
+class _History:
+    """A series that has windows in the period; where its history ends, live windows or nothing follow."""
+
+    series: str
+    end: datetime
+
+
+def judge_period(
+    database: Database,
+    predictor_of: PredictorOf,
+    pipeline: Pipeline,
+    settings: Settings,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    send_alerts: bool = False,
+    only_unjudged: bool = False,
+) -> BackfillOutcome:
+    """Judge every closed window that starts in [start, end); may be run again, and days in any order.
+
+    Args:
+        database: with the counts.
+        predictor_of: gives the predictor of an endpoint.
+        pipeline: names the model.
+        settings: say how long a window stays open.
+        start: first window.
+        end: first window after the period.
+        now: the present time.
+        send_alerts: tell people of the incidents of history, each once.
+        only_unjudged: leave out windows that have a verdict on their present count.
+
+    Raises:
+        CloudError: the endpoint gave no usable answer; what was judged before it is written.
+    """
+    with connected(database) as connection:
+        serving = in_transaction(connection, partial(champion, model=pipeline.model))
+        if serving is None:
+            return BackfillOutcome(None)
+        total = BackfillOutcome(serving.model_version)
+        closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
+        judge = _PeriodJudge(
+            connection, predictor_of(serving.endpoint), pipeline.model, serving.endpoint, send_alerts, now
+        )
+        for first, last in _days(start, min(end, closed_before)):
+            for histories in _groups(connection, first, last):
+                total = _sum(total, judge.judge(histories, first, last, only_unjudged))
+                log.info("Judged %s to %s: %s", first, last, total)
+    return total
+
+
+def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while start < end:
+        yield start, min(start + _DAY, end)
+        start += _DAY
+
+
+def _groups(connection: Connection[Any], start: datetime, end: datetime) -> Iterator[list[_History]]:
+    """Yield the series that have windows in a period, some at a time."""
+
+    def select(cursor: Cursor) -> list[_History]:
+        cursor.execute(statement("detection/select_series_of_period"), {"start": start, "end": end})
+        return [_History(*row) for row in cursor.fetchall()]
+
+    histories = in_transaction(connection, select)
+    for place in range(0, len(histories), _SERIES_PER_STEP):
+        yield histories[place : place + _SERIES_PER_STEP]
+
+
+def _sum(total: BackfillOutcome, step: BackfillOutcome) -> BackfillOutcome:
+    return BackfillOutcome(
+        total.model_version,
+        total.judged + step.judged,
+        total.anomalous + step.anomalous,
+        total.endpoint_calls + step.endpoint_calls,
+        total.incidents + step.incidents,
+        total.alerts + step.alerts,
+    )
+
+
+@dataclass(frozen=True)
+class _PeriodJudge:
+    """Judges some series over at most a day."""
+
+    connection: Connection[Any]
+    predictor: Predictor
+    model: str
+    endpoint: str
+    send_alerts: bool
+    now: datetime
+
+    def judge(
+        self, histories: Sequence[_History], start: datetime, end: datetime, only_unjudged: bool
+    ) -> BackfillOutcome:
+        """Predict while no lock is held, then write verdicts and incidents in one transaction."""
+        read = partial(_read, histories=histories, start=start, end=end, only_unjudged=only_unjudged)
+        counts, features = in_transaction(self.connection, read)
+        predictions = self.predictor.predict(features)
+        # Read after the answer: a version has its row before its endpoint can answer with it.
+        released = in_transaction(self.connection, partial(released_models, model=self.model))
+        verdicts = verdicts_of(counts, predictions, released, self.endpoint)
+        write = partial(self._write, histories=histories, verdicts=verdicts, start=start, end=end)
+        incidents, alerts = in_transaction(self.connection, write)
+        return BackfillOutcome(
+            None,
+            len(verdicts),
+            sum(verdict.is_anomalous for verdict in verdicts),
+            predictions.calls,
+            incidents,
+            alerts,
+        )
+
+    def _write(
+        self,
+        cursor: Cursor,
+        histories: Sequence[_History],
+        verdicts: Sequence[Verdict],
+        start: datetime,
+        end: datetime,
+    ) -> tuple[int, int]:
+        names = as_json([history.series] for history in histories)
+        cursor.execute(statement("detection/hold_judged_series"), {"series": names})
+        save_verdicts(cursor, verdicts, self.now)
+        incidents = alerts = 0
+        for history in histories:
+            if start < history.end:
+                rebuilt, told = rebuild_incidents(
+                    cursor, history.series, start, min(end, history.end), history.end, self.send_alerts
+                )
+                incidents += len(rebuilt)
+                if self.send_alerts:
+                    alerts += save_alerts(cursor, alerts_of(rebuilt, told), self.now)
+        return incidents, alerts
+
+
+def _read(
+    cursor: Cursor, histories: Sequence[_History], start: datetime, end: datetime, only_unjudged: bool
+) -> tuple[list[Count], NDArray[np.float64]]:
+    """Read the windows to judge and describe them; features have shape (n, k)."""
+    cursor.execute(
+        statement("detection/select_windows_of_period"),
+        {
+            "series": as_json([history.series] for history in histories),
+            "start": start,
+            "end": end,
+            "judged_too": not only_unjudged,
+        },
+    )
+    counts = [Count(*row) for row in cursor.fetchall()]
+    features = [np.empty((0, len(FEATURE_NAMES)))]
+    for series, own in groupby(counts, key=attrgetter("series")):
+        starts = [count.window_start for count in own]
+        features.append(features_of(epoch_seconds(starts), lookback_in_bulk(cursor, series, starts)))
+    return counts, np.concatenate(features)

@@ -1,0 +1,128 @@
+"""Verdicts: what was observed against the band of the very model version that answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from pymysql.cursors import Cursor
+
+from vigil.database import statement
+from vigil.detection.predicting import Predictions
+from vigil.errors import CloudError
+from vigil.released_models import ReleasedModel
+
+NORMAL, HIGH, LOW = "normal", "high", "low"
+
+
+@dataclass(frozen=True)
+class Count:
+    """One counted window.
+
+    Attributes:
+        series: its name.
+        window_start: when it begins.
+        observed: events in it.
+        revision: of the count.
+    """
+
+    series: str
+    window_start: datetime
+    observed: int
+    revision: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One judged window.
+
+    Attributes:
+        series: its name.
+        window_start: when it begins.
+        revision: of the count that was judged.
+        model_version: that answered.
+        observed: events in it.
+        expected: events, as the model says.
+        lower: bound of the band.
+        upper: bound of the band.
+        score: distance from what was expected; -1 and 1 are the bounds.
+        verdict: normal, high or low.
+    """
+
+    series: str
+    window_start: datetime
+    revision: int
+    model_version: str
+    observed: int
+    expected: float
+    lower: float
+    upper: float
+    score: float
+    verdict: str
+
+    @property
+    def is_anomalous(self) -> bool:
+        """Tell whether the window lies outside the band."""
+        return self.verdict != NORMAL
+
+
+def verdicts_of(
+    counts: Sequence[Count], predictions: Predictions, released: Sequence[ReleasedModel], endpoint: str
+) -> list[Verdict]:
+    """Hold counts against the bands of the versions that answered.
+
+    Raises:
+        CloudError: a variant answered that no released model has.
+    """
+    by_variant = {model.variant: model for model in released if model.endpoint == endpoint}
+    verdicts: list[Verdict | None] = [None] * len(counts)
+    for variant in sorted(set(predictions.variants)):
+        if variant not in by_variant:
+            raise CloudError(
+                f"The endpoint {endpoint} answered with the variant {variant!r}, which no released model "
+                "has: was it deployed by hand? Release it with retrain_weekly, or roll back."
+            )
+        places = [place for place, answered in enumerate(predictions.variants) if answered == variant]
+        for place, verdict in zip(
+            places,
+            _verdicts_of_one(
+                [counts[place] for place in places], predictions.expected[places], by_variant[variant]
+            ),
+            strict=True,
+        ):
+            verdicts[place] = verdict
+    return [verdict for verdict in verdicts if verdict]
+
+
+def _verdicts_of_one(
+    counts: Sequence[Count], expected: np.ndarray[tuple[int], np.dtype[np.float64]], model: ReleasedModel
+) -> list[Verdict]:
+    series = [count.series for count in counts]
+    observed = np.array([count.observed for count in counts], dtype=float)
+    lower, upper = model.band.bounds(series, expected)
+    scores = model.band.scores(series, expected, observed)
+    sides = np.where(observed > upper, HIGH, np.where(observed < lower, LOW, NORMAL))
+    return [
+        Verdict(
+            count.series, count.window_start, count.revision, model.model_version, count.observed, *numbers
+        )
+        for count, *numbers in zip(
+            counts,
+            expected.tolist(),
+            lower.tolist(),
+            upper.tolist(),
+            scores.tolist(),
+            sides.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def save_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) -> None:
+    """Store verdicts; the same count judged again by the same version replaces its verdict."""
+    cursor.executemany(
+        statement("detection/insert_predictions"),
+        [(*vars(verdict).values(), now) for verdict in verdicts],
+    )
