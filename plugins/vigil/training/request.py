@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vigil.aws import S3Location, aws_name, content_hash
+from vigil.aws import NAME_LIMIT, S3Location, aws_name, content_hash
 from vigil.training.dataset import Dataset
 from vigil.training.spec import ModelSpec
 from vigil.windows import slug
 
 _CSV = "text/csv"
+# Whoever tries a failed job again needs room for another name.
+_NAME_LIMIT = NAME_LIMIT - len("-r99")
 _ROOT = "/opt/ml"
 _INPUT = f"{_ROOT}/processing/input"
 # Of label, series, window_start and features: the features go to the model, and label, series, window_start
@@ -82,7 +84,8 @@ class TrainingRun:
             kind: as in `train`.
             detail: tells jobs of one kind apart.
         """
-        return aws_name(self.model, kind, f"{self.run}-{detail}" if detail else self.run)
+        told_apart_by = "-".join(part for part in (kind, self.run, detail) if part)
+        return aws_name(self.model, told_apart_by, limit=_NAME_LIMIT)
 
     @property
     def tags(self) -> list[dict[str, str]]:

@@ -83,7 +83,9 @@ def _counts_of(series: str, starts: list[str], observed: list[str], export: Mani
         counts = np.array(observed, dtype=np.float64)
     except ValueError as error:
         raise DataError(f"{export.location}, series {series}: {error}. Correct the source.") from error
-    _refuse(counts != np.floor(counts), series, starts, observed, "is no whole number of events")
+    _refuse(
+        ~np.isfinite(counts) | (counts % 1 != 0), series, starts, observed, "is no whole number of events"
+    )
     _refuse(counts < 0, series, starts, observed, "is negative")
     _refuse(seconds % WINDOW_SECONDS != 0, series, starts, observed, "does not start a window")
     _refuse(np.diff(seconds, prepend=seconds[0] - 1) <= 0, series, starts, observed, "is out of order")

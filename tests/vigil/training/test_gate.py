@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vigil.training.gate import judge_candidate, judged_against
+from vigil.training.spec import Gates
+
+METRICS = {"rmse": 5.0, "mae": 3.0, "wape": 0.3, "bias": -0.5, "coverage": 0.985}
+
+
+def evaluation(champion: dict[str, Any] | None = None, **metrics: float | None) -> dict[str, Any]:
+    return {
+        "band_coverage": 0.99,
+        "candidate": {"metrics": {**METRICS, **metrics}},
+        "champion": {"model_version": "small/1", "metrics": {**METRICS, **champion}}
+        if champion is not None
+        else None,
+    }
+
+
+def gates(**thresholds: Any) -> Gates:
+    return Gates.model_validate(thresholds)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "reasons"),
+    [
+        ({}, ()),
+        (
+            {"max_rmse": 5.0, "max_mae": 3.0, "max_wape": 0.3, "min_coverage": 0.985, "max_coverage": 0.985},
+            (),
+        ),
+        ({"max_rmse": 4.9}, ("rmse is 5, above max_rmse (4.9).",)),
+        ({"max_wape": 0.2}, ("wape is 0.3, above max_wape (0.2).",)),
+        ({"max_abs_bias": 0.5}, ()),
+        ({"max_abs_bias": 0.4}, ("bias is 0.5, above max_abs_bias (0.4).",)),
+        ({"min_coverage": 0.99}, ("coverage is 0.985, below min_coverage (0.99).",)),
+        ({"max_coverage": 0.98}, ("coverage is 0.985, above max_coverage (0.98).",)),
+        (
+            {"max_mae": 1, "max_wape": 0.1},
+            ("mae is 3, above max_mae (1).", "wape is 0.3, above max_wape (0.1)."),
+        ),
+    ],
+)
+def test_each_missed_threshold_is_a_reason(thresholds: dict[str, float], reasons: tuple[str, ...]) -> None:
+    decision = judge_candidate(evaluation(), gates(**thresholds))
+    assert decision.reasons == reasons
+    assert decision.passed == (not reasons)
+    assert decision.thresholds == thresholds
+    assert decision.metrics == METRICS
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_metric_that_is_no_number_fails(value: float | None) -> None:
+    decision = judge_candidate(evaluation(wape=value), gates(max_wape=0.5))
+    assert decision.reasons == ("wape was not measured, so max_wape (0.5) cannot be checked.",)
+
+
+def test_a_metric_that_is_missing_fails() -> None:
+    content = evaluation()
+    del content["candidate"]["metrics"]["mae"]
+    assert not judge_candidate(content, gates(max_mae=5)).passed
+
+
+@pytest.mark.parametrize(
+    ("metric", "ours", "theirs", "by", "passed"),
+    [
+        ("wape", 0.32, 0.30, 0.02, True),
+        ("wape", 0.33, 0.30, 0.02, False),
+        ("wape", 0.20, 0.30, 0.0, True),
+        ("bias", -2.0, 1.0, 0.5, False),
+        ("bias", -1.2, 1.0, 0.5, True),
+        ("coverage", 0.97, 0.99, 0.01, False),
+        ("coverage", 1.0, 0.985, 0.01, True),
+    ],
+)
+def test_the_candidate_may_be_worse_than_the_champion_by_so_much_and_no_more(
+    metric: str, ours: float, theirs: float, by: float, passed: bool
+) -> None:
+    demand = gates(not_worse_than_champion={"metric": metric, "by": by})
+    decision = judge_candidate(evaluation({metric: theirs}, **{metric: ours}), demand)
+    assert decision.passed == passed
+    assert decision.champion == "small/1"
+    assert all("worse than the champion small/1" in reason for reason in decision.reasons)
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with() -> None:
+    demand = gates(not_worse_than_champion={"metric": "wape", "by": 0})
+    decision = judge_candidate(evaluation(), demand)
+    assert decision.passed
+    assert decision.champion is judged_against(evaluation()) is None
+
+
+def test_a_champion_that_was_not_measured_cannot_be_beaten() -> None:
+    demand = gates(not_worse_than_champion={"metric": "wape", "by": 0})
+    (reason,) = judge_candidate(evaluation({"wape": None}), demand).reasons
+    assert "the champion's wape was not measured" in reason

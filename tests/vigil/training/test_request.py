@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from tests.vigil.training.history import MONDAY, small_spec
+from vigil.aws import S3Location
+from vigil.features import FEATURE_NAMES
+from vigil.training.dataset import Dataset
+from vigil.training.request import (
+    TrainingRun,
+    candidate_model_request,
+    candidate_transform_request,
+    champion_transform_request,
+    evaluation_request,
+    plan_run,
+    training_request,
+)
+from vigil.training.spec import load_model_spec, parse_model_spec
+
+ROLE = "arn:aws:iam::123456789012:role/vigil"
+REGION = "eu-west-1"
+SPEC = parse_model_spec(small_spec())
+LONG = parse_model_spec(small_spec(name="a" * 40))
+AT = datetime(2026, 2, 1, 3, 5)
+
+
+def run_of(spec: Any = SPEC) -> TrainingRun:
+    return plan_run(spec, "scheduled__2026-02-01T03:05:00+00:00", AT, "bucket")
+
+
+def dataset_of(run: TrainingRun) -> Dataset:
+    return Dataset(
+        location=run.dataset,
+        manifest=run.export / "manifest.json",
+        model=run.model,
+        label="observed",
+        features=FEATURE_NAMES,
+        keys=("series", "window_start"),
+        rows={"train": 7, "validation": 2, "test": 1},
+        series=1,
+        skipped_rows=0,
+        method="chronological",
+        cuts=(MONDAY, MONDAY),
+        checksum="0" * 64,
+    )
+
+
+def requests_of(spec: Any) -> dict[str, dict[str, Any]]:
+    run = run_of(spec)
+    dataset = dataset_of(run)
+    where = {"role": ROLE, "region": REGION}
+    artifact = "s3://bucket/model.tar.gz"
+    return {
+        "CreateTrainingJob": training_request(run, spec, dataset, **where),
+        "CreateModel": candidate_model_request(run, spec, run.name("train"), artifact, **where),
+        "CreateTransformJob": candidate_transform_request(run, spec, dataset, "model"),
+        "CreateTransformJob ": champion_transform_request(run, spec, dataset, "model", "small/3"),
+        "CreateProcessingJob": evaluation_request(run, spec, "small/3", **where),
+        "CreateProcessingJob ": evaluation_request(run, spec, None, **where),
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SPEC, LONG, load_model_spec("event-counts"), load_model_spec("event-counts-linear")],
+    ids=lambda spec: spec.name,
+)
+def test_every_request_is_one_that_sagemaker_takes(spec: Any) -> None:
+    service = botocore.session.get_session().get_service_model("sagemaker")
+    for operation, request in requests_of(spec).items():
+        shape = service.operation_model(operation.strip()).input_shape
+        report = ParamValidator().validate(request, shape)
+        assert not report.has_errors(), report.generate_report()
+        name = next(value for key, value in request.items() if key.endswith("Name"))
+        limit = shape.members[next(key for key in request if key.endswith("Name"))].metadata["max"]
+        assert 0 < len(name) <= limit - len("-r99")
+
+
+def test_the_same_run_asks_for_the_same_and_another_for_something_else() -> None:
+    assert requests_of(SPEC) == requests_of(SPEC)
+    runs = {
+        run_of(),
+        plan_run(SPEC, "manual__1", AT, "bucket"),
+        plan_run(SPEC, run_of().run, datetime(2026, 2, 8), "bucket"),
+        plan_run(parse_model_spec(small_spec(split={"seed": 2})), "manual__1", AT, "bucket"),
+    }
+    assert len({run.run for run in runs}) == len(runs)
+
+
+def test_no_two_jobs_of_a_run_have_one_name_even_if_the_models_name_is_long() -> None:
+    names = [
+        next(value for key, value in request.items() if key.endswith("JobName"))
+        for operation, request in requests_of(LONG).items()
+        if "Job" in operation
+    ]
+    assert len(set(names)) == len(names) == 5
+
+
+def test_every_job_that_can_be_limited_is_limited_and_tagged() -> None:
+    for operation, request in requests_of(SPEC).items():
+        assert {"Key": "run", "Value": run_of().run} in request["Tags"]
+        if operation.strip() in ("CreateTrainingJob", "CreateProcessingJob"):
+            assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 0
+
+
+def test_training_reads_csv_from_the_two_channels() -> None:
+    channels = requests_of(SPEC)["CreateTrainingJob"]["InputDataConfig"]
+    assert [(c["ChannelName"], c["ContentType"]) for c in channels] == [
+        ("train", "text/csv"),
+        ("validation", "text/csv"),
+    ]
+
+
+def test_the_champion_is_read_only_when_there_is_one() -> None:
+    both = requests_of(SPEC)
+    with_champion = both["CreateProcessingJob"]["ProcessingInputs"]
+    without = both["CreateProcessingJob "]["ProcessingInputs"]
+    assert [i["InputName"] for i in with_champion] == ["code", "config", "candidate", "champion"]
+    assert [i["InputName"] for i in without] == ["code", "config", "candidate"]
+
+
+def test_all_that_a_run_writes_lies_under_its_root() -> None:
+    run = run_of()
+    places = [run.export, run.dataset, run.artifacts, run.code, run.candidate_predictions]
+    places += [run.champion_predictions("small/3"), run.evaluation(None), run.evaluation("small/3")]
+    assert len({str(place) for place in places}) == len(places)
+    assert all(str(place).startswith(f"{run.root}/") for place in places)
+    assert run.root == S3Location("bucket", f"training/small/{run.run}")
