@@ -109,26 +109,35 @@ def explain(error: ValidationError, what: str, model: type[BaseModel], prefix: s
         if problem["type"] == "missing":
             lines.append(f"- {name} is not set: set it.")
         elif problem["type"] == "extra_forbidden":
-            lines.append(f"- {name} is unknown{_nearest(problem['loc'], model)}.")
+            lines.append(f"- {name} is unknown{_nearest(problem['loc'], model)}")
         else:
             lines.append(f"- {name}: {problem['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)
 
 
 def _nearest(path: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    for part in path[:-1]:
-        model = _part_of(model, str(part))
-    near = difflib.get_close_matches(str(path[-1]), model.model_fields, n=1)
-    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(model.model_fields))}"
+    known = sorted(field.alias or name for name, field in _model_at(path[:-1], model).model_fields.items())
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return f": did you mean {near[0]}?" if near else f"; known are {', '.join(known)}."
 
 
-def _part_of(model: type[BaseModel], name: str) -> type[BaseModel]:
-    """Return the model of a field, also of an optional one or of a list's items."""
-    if name not in model.model_fields:
-        return model
-    annotation = model.model_fields[name].annotation
-    parts = (annotation, *get_args(annotation))
-    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), model)
+def _model_at(path: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model at a path such as `sources.0.simulator`: fields, places in lists, tags of unions."""
+    models = [model]
+    for part in path:
+        fields = [found.model_fields[str(part)] for found in models if part in found.model_fields]
+        if fields:
+            models = _models_in(fields[0].annotation)
+        elif isinstance(part, str):
+            models = [m for m in models if part in get_args(m.model_fields["kind"].annotation)]
+    return models[0]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation, also of an optional field, of a list's items or of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
 def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:

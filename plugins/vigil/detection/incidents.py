@@ -112,8 +112,8 @@ def silent_sources(cursor: Cursor) -> list[Incident]:
 
 
 def _incident(row: tuple[Any, ...]) -> Incident:
-    *rest, alerted = row
-    return Incident(*rest, bool(alerted))
+    values = (*row[:-1], bool(row[-1]))
+    return Incident(*values)
 
 
 def save_incidents(cursor: Cursor, incidents: Iterable[Incident]) -> None:

@@ -114,8 +114,8 @@ def _publish_some(cursor: Cursor, client: Any, topic_arn: str, after: int, now: 
 
 
 def _message(row: tuple[Any, ...]) -> _Message:
-    *texts, attributes = row
-    return _Message(*texts, json.loads(attributes))
+    values = (*row[:-1], json.loads(row[-1]))
+    return _Message(*values)
 
 
 def _publish(client: Any, topic_arn: str, messages: Sequence[_Message]) -> _Step:
