@@ -16,9 +16,7 @@ from local_stack.processes import AIRFLOW_PARTS, Processes
 from local_stack.stack import ADMIN, VAR, Stack, open_stack
 from vigil.errors import VigilError
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(highlight=False)
 
 
@@ -32,8 +30,10 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """Stop everything that `up` started; what was stored stays."""
-    bring_down(open_stack())
+    """Stop everything that `up`, or a demo with `--keep`, started; what was stored stays."""
+    for folder in (VAR / "stack", VAR / "demo" / "stack"):
+        if folder.exists():
+            bring_down(open_stack(folder))
     console.print("The stack is down.")
 
 
@@ -73,7 +73,8 @@ def logs(
 @app.command("clean")
 def clean_up() -> None:
     """Stop the stack and delete everything it stored."""
-    clean(open_stack())
+    down()
+    clean()
     console.print("Nothing is left but .venv.")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -34,8 +32,21 @@ def aws_of(stack: Stack) -> Aws:
     return Aws(session, endpoint_url=stack.aws_url)
 
 
-def bring_up(stack: Stack, tell: Tell, further_settings: dict[str, Any] | None = None) -> AirflowApi:
+def bring_up(stack: Stack, tell: Tell) -> AirflowApi:
     """Start database, embedded AWS and Airflow; return once all of them are healthy.
+
+    Args:
+        stack: what to start.
+        tell: is told what is going on, a line at a time.
+    """
+    start_services(stack, tell)
+    return start_airflow(stack, tell)
+
+
+def start_services(
+    stack: Stack, tell: Tell, further_settings: dict[str, Any] | None = None
+) -> dict[str, str]:
+    """Start database and embedded AWS, migrate and provision; return the provisioned stack's outputs.
 
     Args:
         stack: what to start.
@@ -49,22 +60,26 @@ def bring_up(stack: Stack, tell: Tell, further_settings: dict[str, Any] | None =
     processes.start()
     tell("starting the database and the embedded AWS")
     processes.start_group(SERVICES)
-    with ThreadPoolExecutor() as pool:
-        metadata = pool.submit(prepare_metadata, stack)
-        if stack.uses_private_database:
-            stack.mariadb.wait_until_ready()
-        for migration in migrate(stack.database):
-            tell(f"migrated the database: {migration.name}")
-        _wait_for_aws(stack)
-        outputs = provision(aws_of(stack).client("cloudformation"))
-        write_settings(outputs, stack.settings_file, further_settings or {})
-        tell(f"provisioned {outputs['BucketName']} and what goes with it")
-        metadata.result()
+    if stack.uses_private_database:
+        stack.mariadb.wait_until_ready()
+    for migration in migrate(stack.database):
+        tell(f"migrated the database: {migration.name}")
+    _wait_for_aws(stack)
+    outputs = provision(aws_of(stack).client("cloudformation"))
+    write_settings(outputs, stack.settings_file, further_settings or {})
+    tell(f"provisioned {outputs['BucketName']} and what goes with it")
+    return outputs
+
+
+def start_airflow(stack: Stack, tell: Tell) -> AirflowApi:
+    """Start Airflow; return a client that is logged in, once all of its parts are healthy."""
     tell("starting Airflow")
-    processes.start_group(AIRFLOW)
+    prepare_metadata(stack)
+    Processes(stack).start_group(AIRFLOW)
     api = AirflowApi(stack)
     api.wait_until_healthy()
     api.log_in()
+    tell(f"Airflow is healthy: {stack.airflow_url}")
     return api
 
 
@@ -73,16 +88,11 @@ def bring_down(stack: Stack) -> None:
     Processes(stack).stop()
 
 
-def clean(stack: Stack) -> None:
-    """Stop the stack and delete all that it stored, and every other thing made on this machine but .venv."""
-    bring_down(stack)
-    for folder in (stack.folder, PROJECT / "var", PROJECT / "build"):
-        _delete(folder)
-
-
-def _delete(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def clean() -> None:
+    """Delete everything that was made on this machine but .venv; what runs must have been stopped."""
+    for folder in (PROJECT / "var", PROJECT / "build"):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _wait_for_aws(stack: Stack) -> None:

@@ -75,6 +75,11 @@ class S3Location:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    @property
+    def parent(self) -> S3Location:
+        """Return the prefix that an object lies in, without a slash at its end."""
+        return S3Location(self.bucket, self.key.rpartition("/")[0])
+
 
 def aws_name(*parts: str, limit: int = NAME_LIMIT) -> str:
     """Join parts to a name that SageMaker and CloudFormation accept, the same for the same parts.

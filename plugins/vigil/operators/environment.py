@@ -39,7 +39,12 @@ def load_settings() -> Settings:
 
 
 def open_database(settings: Settings) -> Database:
-    """Return the database of the Airflow connection that the settings name.
+    """Return the pipeline's own database."""
+    return open_connection(settings.database_conn_id)
+
+
+def open_connection(conn_id: str) -> Database:
+    """Return the database of an Airflow connection.
 
     Raises:
         AirflowNotFoundException: there is no such connection; the message names it.
@@ -47,9 +52,9 @@ def open_database(settings: Settings) -> Database:
     """
     from vigil.settings import database_of
 
-    connection = BaseHook.get_connection(settings.database_conn_id)
+    connection = BaseHook.get_connection(conn_id)
     return database_of(
-        settings.database_conn_id,
+        conn_id,
         host=connection.host,
         port=connection.port,
         login=connection.login,

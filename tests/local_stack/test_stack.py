@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from local_stack.processes import AIRFLOW, SERVICES, Processes
+from local_stack.stack import USER_DATABASE, open_stack
+
+
+def test_ports_and_secrets_stay_as_they_were_chosen(tmp_path: Path) -> None:
+    first = open_stack(tmp_path)
+    assert open_stack(tmp_path) == first
+    assert len(set(first.ports.values())) == len(first.ports)
+
+
+def test_secrets_are_readable_by_their_owner_alone_and_stand_in_no_command(tmp_path: Path) -> None:
+    stack = open_stack(tmp_path)
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+    for program in Processes(stack).programs():
+        assert stack.secrets.jwt_secret not in " ".join(program.command)
+        assert stack.secrets.airflow_password not in " ".join(program.command)
+
+
+def test_a_server_named_by_the_user_is_used_and_none_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(USER_DATABASE, "mysql://me:secret@db.example:3307/events")
+    stack = open_stack(tmp_path)
+    assert stack.database.host == "db.example"
+    assert "database" not in {program.name for program in Processes(stack).programs()}
+
+
+def test_airflow_stops_before_what_it_works_with(tmp_path: Path) -> None:
+    groups = {program.name: program.group for program in Processes(open_stack(tmp_path)).programs()}
+    assert groups["database"] == groups["local-aws"] == SERVICES
+    assert {group for name, group in groups.items() if name.startswith("airflow")} == {AIRFLOW}
+
+
+def test_everything_listens_on_this_machine_only(tmp_path: Path) -> None:
+    stack = open_stack(tmp_path)
+    stack.mariadb.folder.mkdir()
+    (stack.mariadb.folder / "password").write_text("p")
+    environment = stack.environment()
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert "--bind-address=127.0.0.1" in stack.mariadb.command()
