@@ -18,81 +18,11 @@ import xgboost
 from local_aws.algorithms import contract
 from local_aws.algorithms.contract import UserError
 from local_aws.algorithms.http_server import BadRequestError, Reply, serve
-from local_aws.algorithms.hyperparameters import integer, number, one_of, parse_all, text
+from local_aws.algorithms.hyperparameters import parse_all
 from local_aws.algorithms.tables import CSV_TYPES, LIBSVM_TYPES, parse_csv, parse_libsvm, read_csv
+from local_aws.algorithms.xgboost_hyperparameters import KINDS
 
 MODEL_FILE = "xgboost-model"
-_OBJECTIVES = [
-    "reg:squarederror",
-    "reg:squaredlogerror",
-    "reg:logistic",
-    "reg:pseudohubererror",
-    "reg:absoluteerror",
-    "reg:gamma",
-    "reg:tweedie",
-    "reg:quantileerror",
-    "binary:logistic",
-    "binary:logitraw",
-    "binary:hinge",
-    "count:poisson",
-    "multi:softmax",
-    "multi:softprob",
-    "rank:pairwise",
-    "rank:ndcg",
-    "rank:map",
-    "survival:cox",
-    "survival:aft",
-    "reg:linear",
-]
-_KINDS = {
-    "num_round": integer(1, required=True),
-    "objective": one_of(*_OBJECTIVES),
-    "booster": one_of("gbtree", "gblinear", "dart"),
-    "tree_method": one_of("auto", "exact", "approx", "hist"),
-    "eval_metric": text(),
-    "num_class": integer(2),
-    "csv_weights": integer(0, 1),
-    "early_stopping_rounds": integer(1),
-    "seed": integer(-(2**31), 2**31 - 1),
-    "nthread": integer(1),
-    "verbosity": integer(0, 3),
-    "max_depth": integer(0),
-    "max_leaves": integer(0),
-    "max_bin": integer(2),
-    "max_delta_step": number(0),
-    "min_child_weight": number(0),
-    "num_parallel_tree": integer(1),
-    "eta": number(0, 1),
-    "gamma": number(0),
-    "alpha": number(0),
-    "lambda": number(0),
-    "lambda_bias": number(0, 1),
-    "subsample": number(0, 1),
-    "colsample_bytree": number(0, 1),
-    "colsample_bylevel": number(0, 1),
-    "colsample_bynode": number(0, 1),
-    "scale_pos_weight": number(),
-    "base_score": number(),
-    "tweedie_variance_power": number(1, 2),
-    "quantile_alpha": number(0, 1),
-    "huber_slope": number(0),
-    "grow_policy": one_of("depthwise", "lossguide"),
-    "sketch_eps": number(0, 1),
-    "updater": text(),
-    "refresh_leaf": integer(0, 1),
-    "process_type": one_of("default", "update"),
-    "monotone_constraints": text(),
-    "interaction_constraints": text(),
-    "sample_type": one_of("uniform", "weighted"),
-    "normalize_type": one_of("tree", "forest"),
-    "rate_drop": number(0, 1),
-    "one_drop": integer(0, 1),
-    "skip_drop": number(0, 1),
-    "aft_loss_distribution": one_of("normal", "logistic", "extreme"),
-    "aft_loss_distribution_scale": number(0),
-    "deterministic_histogram": one_of("true", "false"),
-    "save_model_on_termination": one_of("true", "false"),
-}
 _NOT_FOR_THE_BOOSTER = [
     "num_round",
     "csv_weights",
@@ -106,7 +36,7 @@ _NOT_FOR_THE_BOOSTER = [
 
 def train() -> None:
     """Train on the channels and keep the booster."""
-    given = parse_all(_KINDS, contract.hyperparameters())
+    given = parse_all(KINDS, contract.hyperparameters())
     weighted = given.get("csv_weights") == 1
     parts = {name: _read_channel(name, weighted) for name in ("train", "validation")}
     if parts["train"] is None:

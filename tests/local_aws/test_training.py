@@ -118,24 +118,13 @@ def test_missing_input_fails_in_the_clouds_words(sagemaker, bucket, name):
     assert job["SecondaryStatusTransitions"][-1]["StatusMessage"] == job["FailureReason"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"num_round": "x"}, "Hyperparameter num_round: could not parse value 'x'"),
-        ({"num_round": "0"}, "Hyperparameter num_round: 0 is not in [1, inf]"),
-        ({"eta": "2"}, "Hyperparameter eta: 2 is not in [0, 1]"),
-        ({"colour": "red"}, "Extraneous hyperparameter found: colour"),
-        ({"objective": "reg:nope"}, "Hyperparameter objective: reg:nope is not in [reg:squarederror"),
-        ({"eval_metric": "nope"}, "nope"),
-    ],
-)
-def test_a_bad_hyperparameter_is_the_callers_mistake(changes, reason, sagemaker, bucket, data, name):
-    given = {"num_round": "3", "objective": "reg:squarederror"} | changes
+def test_a_bad_hyperparameter_is_the_callers_mistake(sagemaker, bucket, data, name):
+    given = {"num_round": "x", "objective": "reg:squarederror"}
     job = train(sagemaker, bucket, data, name, HyperParameters=given)
     assert job["TrainingJobStatus"] == "Failed"
-    assert job["FailureReason"].startswith("ClientError: ")
-    assert reason in job["FailureReason"]
-    assert job["FailureReason"].endswith("exit code: 2")
+    assert job["FailureReason"] == (
+        "ClientError: Hyperparameter num_round: could not parse value 'x', exit code: 2"
+    )
 
 
 def test_an_unknown_image_fails_naming_the_file_to_extend(sagemaker, bucket, data, name):
