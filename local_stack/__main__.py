@@ -90,11 +90,11 @@ def demo(
 
 
 @app.command("run-airflow", hidden=True)
-def run_airflow(part: str) -> None:
+def run_airflow(part: str, folder: Path) -> None:
     """Become one of Airflow's processes, with the stack's environment."""
     if part not in AIRFLOW_PARTS:
         raise typer.BadParameter(f"{part} is none of {', '.join(AIRFLOW_PARTS)}")
-    os.execvpe("airflow", ["airflow", part], open_stack().environment())  # noqa: S606 - no shell is wanted
+    os.execvpe("airflow", ["airflow", part], open_stack(folder).environment())  # noqa: S606 - no shell is wanted
 
 
 @app.command("environment")

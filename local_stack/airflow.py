@@ -46,7 +46,8 @@ class DagRun:
     run_id: str
     state: str
     duration_s: float | None
-    logical_date: str | None
+    due: datetime
+    ended: datetime | None
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> DagRun:
@@ -56,8 +57,16 @@ class DagRun:
             answer["dag_run_id"],
             answer["state"],
             answer.get("duration"),
-            answer.get("logical_date"),
+            datetime.fromisoformat(answer["run_after"]),
+            datetime.fromisoformat(answer["end_date"]) if answer.get("end_date") else None,
         )
+
+    @property
+    def due_to_end_s(self) -> float:
+        """Return the seconds from when the run was due to when it had ended."""
+        if self.ended is None:
+            raise ValueError(f"{self.dag_id} {self.run_id} has not ended")
+        return (self.ended - self.due).total_seconds()
 
 
 class AirflowApi:
@@ -149,15 +158,27 @@ class AirflowApi:
         return int(self._request("POST", "/api/v2/backfills", json=body)["id"])
 
     def follow(
-        self, dag_id: str, run_id: str, limit_s: float, tell: Callable[[dict[str, str]], None]
+        self,
+        dag_id: str,
+        run_id: str,
+        limit_s: float,
+        tell: Callable[[dict[str, str]], None],
+        pause_s: float = 0.4,
     ) -> DagRun:
         """Wait until a run ends, telling its tasks' states as they change.
+
+        Args:
+            dag_id: of the run.
+            run_id: of the run.
+            limit_s: most seconds to wait.
+            tell: gets each task's state whenever one has changed.
+            pause_s: seconds between two looks.
 
         Raises:
             TimeoutError: it does not end within the limit.
         """
         told: dict[str, str] = {}
-        for _ in every(0.4, limit_s, f"{dag_id} {run_id} to end"):
+        for _ in every(pause_s, limit_s, f"{dag_id} {run_id} to end"):
             run = self.run(dag_id, run_id)
             states = self.task_states(dag_id, run_id)
             if states != told:

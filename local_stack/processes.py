@@ -77,7 +77,10 @@ class Processes:
             # Each reads the stack's environment itself: no secret stands in supervisor's configuration.
             *(
                 Program(
-                    AIRFLOW, f"airflow-{part}", [sys.executable, "-m", "local_stack", "run-airflow", part], {}
+                    AIRFLOW,
+                    f"airflow-{part}",
+                    [sys.executable, "-m", "local_stack", "run-airflow", part, str(stack.folder)],
+                    {},
                 )
                 for part in AIRFLOW_PARTS
             ),

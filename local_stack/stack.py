@@ -75,6 +75,11 @@ class Stack:
         return self.folder / "settings.json"
 
     @property
+    def extra_environment_file(self) -> Path:
+        """Return the file with further variables for Airflow, if there is one; they win."""
+        return self.folder / "environment.json"
+
+    @property
     def mariadb(self) -> MariaDB:
         """Return the private server, which runs unless a server is named in the environment."""
         return MariaDB(self.folder / "database", self.ports["database"])
@@ -104,7 +109,7 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return what Airflow's processes, and everything that acts as they do, find in their environment."""
-        settings = json.loads(self.settings_file.read_text()) if self.settings_file.exists() else {}
+        settings = _read_json(self.settings_file)
         database = self.database
         connection = {
             "conn_type": "mysql",
@@ -125,6 +130,7 @@ class Stack:
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "AIRFLOW_CONN_VIGIL_DATABASE": json.dumps(connection),
             **{f"AIRFLOW__VIGIL__{name.upper()}": str(value) for name, value in settings.items()},
+            **_read_json(self.extra_environment_file),
         }
 
     def _airflow_environment(self) -> dict[str, str]:
@@ -153,6 +159,10 @@ class Stack:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
+
+
+def _read_json(file: Path) -> dict[str, str]:
+    return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def open_stack(folder: Path = VAR / "stack") -> Stack:
