@@ -28,6 +28,8 @@ _SCALE_QUANTILE = 0.9
 # Below so many residuals a series' own scale is mostly noise, and it takes the pool's.
 _FEWEST_FOR_A_SCALE = 200
 _SMALLEST_SCALE = 1e-6
+# 1 - 0.9 is a little less than 0.1: what is a whole number but for that is taken as one.
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,7 @@ def calibrate(
     Raises:
         ValueError: there are too few windows for so wide a band: a tail must hold at least one of them.
     """
-    tail = (1.0 - coverage) / 2.0
-    needed = math.ceil(1.0 / tail) - 1
+    needed = rows_needed(coverage)
     if len(observed) < needed:
         raise ValueError(
             f"a coverage of {coverage} needs {needed} windows to calibrate on, there are {len(observed)}: "
@@ -141,7 +142,7 @@ def calibrate(
         scales[str(name)] = _scale(own) if len(own) >= _FEWEST_FOR_A_SCALE else default_scale
     scaled = np.sort(residual / np.array([scales[str(name)] for name in names]))
     # Of n residuals and one to come, each rank is equally likely for the newcomer: hence n + 1.
-    rank = math.floor(tail * (len(scaled) + 1))
+    rank = math.floor(round(_tail(coverage) * (len(scaled) + 1), _DIGITS))
     return Band(
         coverage=coverage,
         lower_quantile=float(min(scaled[rank - 1], -_SMALLEST_SCALE)),
@@ -149,6 +150,15 @@ def calibrate(
         scales=scales,
         default_scale=default_scale,
     )
+
+
+def rows_needed(coverage: float) -> int:
+    """Return how many windows a band of this coverage is calibrated on at least: one in each tail."""
+    return math.ceil(round(1.0 / _tail(coverage), _DIGITS)) - 1
+
+
+def _tail(coverage: float) -> float:
+    return (1.0 - coverage) / 2.0
 
 
 def _scale(residual: Floats) -> float:

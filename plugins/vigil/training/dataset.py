@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.aws import S3Location, content_hash
+from vigil.bands import rows_needed
 from vigil.errors import DataError
 from vigil.features import FEATURE_NAMES, features_of, lookback_of
 from vigil.training.export import Manifest, csv_field, read_manifest
@@ -241,10 +242,11 @@ def _split(spec: ModelSpec, survey: _Survey) -> _Split:
             f"{rows} rows in {windows} windows are too few to cut at two times: at least "
             f"{len(PARTS)} windows are needed, and many more to learn from."
         )
-    if sizes[_VALIDATION] < spec.band.needed_rows:
+    needed = rows_needed(spec.band.coverage)
+    if sizes[_VALIDATION] < needed:
         raise DataError(
             f"{rows} rows leave {sizes[_VALIDATION]} for validation, and a band of coverage "
-            f"{spec.band.coverage} needs {spec.band.needed_rows} to calibrate on: wait for more windows, "
+            f"{spec.band.coverage} needs {needed} to calibrate on: wait for more windows, "
             "lower band.coverage or raise split.validation in the model spec."
         )
     return split

@@ -84,7 +84,11 @@ def _counts_of(series: str, starts: list[str], observed: list[str], export: Mani
     except ValueError as error:
         raise DataError(f"{export.location}, series {series}: {error}. Correct the source.") from error
     _refuse(
-        ~np.isfinite(counts) | (counts % 1 != 0), series, starts, observed, "is no whole number of events"
+        ~np.isfinite(counts) | (counts != np.floor(counts)),
+        series,
+        starts,
+        observed,
+        "is no whole number of events",
     )
     _refuse(counts < 0, series, starts, observed, "is negative")
     _refuse(seconds % WINDOW_SECONDS != 0, series, starts, observed, "does not start a window")

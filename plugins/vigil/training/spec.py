@@ -185,12 +185,6 @@ class BandSpec(_Part):
 
     coverage: float = Field(default=0.999, gt=0, lt=1)
 
-    @property
-    def needed_rows(self) -> int:
-        """Return how many validation rows the calibration needs (see `vigil.bands.calibrate`)."""
-        tail = (1 - Fraction(str(self.coverage))) / 2
-        return -(-tail.denominator // tail.numerator) - 1
-
 
 class ChampionGate(_Part):
     """The candidate's `metric` may be worse than the champion's by `by` at most, in the metric's unit."""

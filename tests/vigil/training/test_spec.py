@@ -86,12 +86,6 @@ def test_every_mistake_is_named_at_once() -> None:
         parse_model_spec(content)
 
 
-@pytest.mark.parametrize(("coverage", "needed"), [(0.9, 19), (0.98, 99), (0.999, 1999)])
-def test_the_rows_that_a_band_needs_are_those_that_calibration_asks_for(coverage: float, needed: int) -> None:
-    spec = parse_model_spec(small_spec(band={"coverage": coverage}, gates={}))
-    assert spec.band.needed_rows == needed
-
-
 @pytest.mark.parametrize(
     ("name", "version", "region", "message"),
     [
