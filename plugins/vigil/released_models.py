@@ -14,6 +14,7 @@ from pymysql.cursors import Cursor
 
 from vigil.bands import Band
 from vigil.database import statement
+from vigil.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ReleasedModel:
         variant: production variant of the endpoint; its name tells which version answered.
         model_package_arn: in the model registry.
         endpoint_config: that brought it into service.
+        sagemaker_model: name of the Model that the configuration serves.
         model_data_url: S3 location of its artifact.
         training_job: that made it.
         band: turns its predictions into bounds.
@@ -40,6 +42,7 @@ class ReleasedModel:
     variant: str
     model_package_arn: str
     endpoint_config: str
+    sagemaker_model: str
     model_data_url: str
     training_job: str
     band: Band
@@ -64,3 +67,17 @@ def _released_model(row: tuple[str, ...]) -> ReleasedModel:
 def champion(cursor: Cursor, model: str) -> ReleasedModel | None:
     """Return the version of a model that serves, if one does."""
     return next((m for m in released_models(cursor, model) if m.status == "champion"), None)
+
+
+def released_model(cursor: Cursor, model: str, model_version: str) -> ReleasedModel:
+    """Return one version of a model.
+
+    Raises:
+        DataError: it was never released.
+    """
+    found = next((m for m in released_models(cursor, model) if m.model_version == model_version), None)
+    if found is None:
+        raise DataError(
+            f"The version {model_version} of the model {model} was never released: choose another."
+        )
+    return found

@@ -5,6 +5,7 @@ A job's name follows from what it is to do, so whoever comes second finds the jo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +135,20 @@ def _name_of_attempt(name: str, attempt: int) -> str:
         return name
     suffix = f"-r{attempt}"
     return name[: NAME_LIMIT - len(suffix)].rstrip("-") + suffix
+
+
+def create_unless_it_exists(create: Callable[..., Any], request: Mapping[str, Any]) -> None:
+    """Create something whose name follows from its content, so that what exists is the same.
+
+    Args:
+        create: method of a client, as `client.create_model`.
+        request: its parameters.
+    """
+    try:
+        create(**request)
+    except ClientError as error:
+        if "already exist" not in error_message(error).lower():
+            raise
 
 
 def stop(client: Any, kind: JobKind, name: str) -> bool:

@@ -80,7 +80,11 @@ def train(aws: Aws, database: Database, run: TrainingRun, spec: ModelSpec) -> tu
     request = training_request(run, spec, dataset, role=ROLE, region=REGION)
     trained = run_job(aws, TRAINING, request)
     job, artifact = trained["TrainingJobName"], trained["ModelArtifacts"]["S3ModelArtifacts"]
-    sagemaker.create_model(**candidate_model_request(run, spec, job, artifact, role=ROLE, region=REGION))
+    sagemaker.create_model(
+        **candidate_model_request(
+            run, job, trained["AlgorithmSpecification"]["TrainingImage"], artifact, role=ROLE
+        )
+    )
     run_job(aws, TRANSFORM, candidate_transform_request(run, spec, dataset, job))
     return dataset, job, artifact
 
@@ -96,11 +100,10 @@ def release(
     connection.rollback()
     version = serving.model_version if serving else None
     if serving:
-        config = sagemaker.describe_endpoint_config(EndpointConfigName=serving.endpoint_config)
-        model = config["ProductionVariants"][0]["ModelName"]
+        model = serving.sagemaker_model
         run_job(aws, TRANSFORM, champion_transform_request(run, spec, dataset, model, serving.model_version))
     upload_evaluation(s3, run, spec, dataset, serving)
-    run_job(aws, PROCESSING, evaluation_request(run, spec, version, role=ROLE, region=REGION))
+    run_job(aws, PROCESSING, evaluation_request(run, spec, job, version, role=ROLE, region=REGION))
     evaluation, band = read_evaluation(s3, run.evaluation(version))
     assert judged_against(evaluation) == version
     decision = judge_candidate(evaluation, spec.gates)

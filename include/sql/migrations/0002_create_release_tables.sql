@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS released_models (
   variant            VARCHAR(63)   NOT NULL COMMENT 'production variant name; InvokeEndpoint answers with it',
   model_package_arn  VARCHAR(256)  NOT NULL,
   endpoint_config    VARCHAR(63)   NOT NULL,
+  sagemaker_model    VARCHAR(63)   NOT NULL COMMENT 'name of the Model that the configuration serves',
   model_data_url     VARCHAR(1024) NOT NULL,
   training_job       VARCHAR(63)   NOT NULL,
   band               MEDIUMTEXT    NOT NULL COMMENT 'JSON, see vigil.bands',

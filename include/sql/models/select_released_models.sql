@@ -1,8 +1,8 @@
 -- Read every version of a model that was ever released or is being deployed, newest first.
 -- parameters: model
 -- columns: as in released_models, in the order of vigil.released_models.ReleasedModel
-SELECT model_version, model, endpoint, variant, model_package_arn, endpoint_config, model_data_url,
-       training_job, band, metrics, status
+SELECT model_version, model, endpoint, variant, model_package_arn, endpoint_config, sagemaker_model,
+       model_data_url, training_job, band, metrics, status
 FROM released_models
 WHERE model = %(model)s
 ORDER BY created_at DESC, model_version DESC

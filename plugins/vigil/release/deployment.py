@@ -22,12 +22,12 @@ from botocore.exceptions import ClientError
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from vigil.aws import aws_name, content_hash, error_message
+from vigil.aws import aws_name, content_hash
 from vigil.bands import Band
 from vigil.database import in_transaction, statement
 from vigil.errors import CloudError, DataError
 from vigil.release.registry import RegisteredModel
-from vigil.sagemaker_jobs import is_missing, is_throttling
+from vigil.sagemaker_jobs import create_unless_it_exists, is_missing, is_throttling
 from vigil.windows import now
 
 _IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -40,10 +40,12 @@ class DeploymentFailedError(CloudError):
 class State(StrEnum):
     """How far a deployment is.
 
-    `BUSY`: the endpoint is in motion; ask again. `SERVING`: it is in service by the wanted configuration.
-    `ELSEWHERE`: it stands still without it, so the deployment failed, or was not started yet.
+    `MOVING`: this call set the endpoint in motion towards the wanted configuration. `BUSY`: the endpoint is
+    in motion, towards whatever. `SERVING`: it is in service by the wanted configuration. `ELSEWHERE`: it
+    stands still without it, so the deployment failed, or was not started yet.
     """
 
+    MOVING = "moving"
     BUSY = "busy"
     SERVING = "serving"
     ELSEWHERE = "elsewhere"
@@ -165,8 +167,8 @@ def start_deployment(
         tags: of everything this makes.
 
     Returns:
-        `BUSY`, and the detail says whether with this deployment or with something that must end first:
-        when it has ended and the endpoint is `ELSEWHERE`, call this again. `SERVING` when nothing is to do.
+        `MOVING` or `SERVING`; or `BUSY` when something must end first, perhaps what an earlier try of this
+        deployment began: call this again when it has.
     """
     _write_down(connection, deployment, band, metrics)
     _make_model(sagemaker, deployment, role, tags)
@@ -175,7 +177,7 @@ def start_deployment(
     wanted = {"EndpointName": deployment.endpoint, "EndpointConfigName": deployment.endpoint_config}
     if endpoint is None:
         sagemaker.create_endpoint(**wanted, Tags=tags)
-        return DeploymentState(State.BUSY, "the endpoint is being created")
+        return DeploymentState(State.MOVING, "the endpoint is being created")
     status = endpoint["EndpointStatus"]
     if status in _IN_MOTION:
         return DeploymentState(State.BUSY, f"the endpoint is {status}")
@@ -186,7 +188,7 @@ def start_deployment(
     if endpoint["EndpointConfigName"] == deployment.endpoint_config:
         return DeploymentState(State.SERVING, "the endpoint serves it already")
     sagemaker.update_endpoint(**wanted)
-    return DeploymentState(State.BUSY, "the endpoint is being updated")
+    return DeploymentState(State.MOVING, "the endpoint is being updated")
 
 
 def deployment_state(sagemaker: Any, deployment: Deployment) -> DeploymentState:
@@ -221,37 +223,23 @@ def _describe_endpoint(sagemaker: Any, name: str) -> dict[str, Any] | None:
 
 
 def _make_model(sagemaker: Any, deployment: Deployment, role: str, tags: list[dict[str, str]]) -> None:
-    _unless_it_exists(
-        sagemaker.create_model,
-        ModelName=deployment.sagemaker_model,
-        PrimaryContainer={"Image": deployment.image, "ModelDataUrl": deployment.model_data_url},
-        ExecutionRoleArn=role,
-        Tags=tags,
-    )
+    request = {
+        "ModelName": deployment.sagemaker_model,
+        "PrimaryContainer": {"Image": deployment.image, "ModelDataUrl": deployment.model_data_url},
+        "ExecutionRoleArn": role,
+        "Tags": tags,
+    }
+    create_unless_it_exists(sagemaker.create_model, request)
 
 
 def _make_endpoint_config(sagemaker: Any, deployment: Deployment, tags: list[dict[str, str]]) -> None:
-    _unless_it_exists(
-        sagemaker.create_endpoint_config,
-        EndpointConfigName=deployment.endpoint_config,
-        ProductionVariants=[
-            {
-                "VariantName": deployment.variant,
-                "ModelName": deployment.sagemaker_model,
-                **deployment.hosting,
-            }
-        ],
-        Tags=tags,
-    )
-
-
-def _unless_it_exists(create: Any, **request: Any) -> None:
-    """Create something whose name follows from its content, so that what exists is the same."""
-    try:
-        create(**request)
-    except ClientError as error:
-        if "already exist" not in error_message(error).lower():
-            raise
+    variant = {"VariantName": deployment.variant, "ModelName": deployment.sagemaker_model}
+    request = {
+        "EndpointConfigName": deployment.endpoint_config,
+        "ProductionVariants": [{**variant, **deployment.hosting}],
+        "Tags": tags,
+    }
+    create_unless_it_exists(sagemaker.create_endpoint_config, request)
 
 
 def _write_down(

@@ -17,6 +17,7 @@ from vigil.windows import slug
 _CSV = "text/csv"
 # Whoever tries a failed job again needs room for another name.
 _NAME_LIMIT = NAME_LIMIT - len("-r99")
+_HASH = 8
 _ROOT = "/opt/ml"
 _INPUT = f"{_ROOT}/processing/input"
 # Of label, series, window_start and features: the features go to the model, and label, series, window_start
@@ -77,15 +78,14 @@ class TrainingRun:
         """Return the prefix of the evaluation against a champion, or against none."""
         return self.root / "evaluation" / aws_name("against", champion or "none")
 
-    def name(self, kind: str, detail: str = "") -> str:
+    def name(self, kind: str, content: str) -> str:
         """Return the name of a job of this run.
 
         Args:
             kind: as in `train`.
-            detail: tells jobs of one kind apart.
+            content: hash of what it works on, so that a job on other data is never taken for it.
         """
-        told_apart_by = "-".join(part for part in (kind, self.run, detail) if part)
-        return aws_name(self.model, told_apart_by, limit=_NAME_LIMIT)
+        return aws_name(self.model, f"{kind}-{self.run}-{content}", limit=_NAME_LIMIT)
 
     @property
     def tags(self) -> list[dict[str, str]]:
@@ -115,7 +115,7 @@ def training_request(
 ) -> dict[str, Any]:
     """Build the request of CreateTrainingJob."""
     return {
-        "TrainingJobName": run.name("train"),
+        "TrainingJobName": run.name("train", dataset.checksum[:_HASH]),
         "AlgorithmSpecification": {
             "TrainingImage": spec.algorithm.uri(region),
             "TrainingInputMode": "File",
@@ -138,21 +138,20 @@ def training_request(
 
 
 def candidate_model_request(
-    run: TrainingRun, spec: ModelSpec, training_job: str, model_data_url: str, *, role: str, region: str
+    run: TrainingRun, training_job: str, image: str, model_data_url: str, *, role: str
 ) -> dict[str, Any]:
     """Build the request of CreateModel for the model just trained.
 
     Args:
         run: that trained it.
-        spec: its model spec.
         training_job: that completed; the model is called like it.
+        image: that trained it, and serves it too.
         model_data_url: S3 location of its artifact, as DescribeTrainingJob tells.
         role: that the model runs as.
-        region: of the image.
     """
     return {
         "ModelName": training_job,
-        "PrimaryContainer": {"Image": spec.algorithm.uri(region), "ModelDataUrl": model_data_url},
+        "PrimaryContainer": {"Image": image, "ModelDataUrl": model_data_url},
         "ExecutionRoleArn": role,
         "Tags": run.tags,
     }
@@ -162,7 +161,7 @@ def candidate_transform_request(
     run: TrainingRun, spec: ModelSpec, dataset: Dataset, model_name: str
 ) -> dict[str, Any]:
     """Build the request of CreateTransformJob that predicts all held-out rows by the candidate."""
-    name = run.name("predict")
+    name = run.name("predict", content_hash([model_name, dataset.checksum]))
     heldout = dataset.location / "heldout/"
     return _transform_request(run, spec, name, model_name, heldout, run.candidate_predictions)
 
@@ -183,7 +182,7 @@ def champion_transform_request(
         model_name: that the endpoint serves now.
         champion: its model version.
     """
-    name = run.name("predict", aws_name(champion.rpartition("/")[2]))
+    name = run.name("predict", content_hash([champion, model_name, dataset.checksum]))
     test = dataset.location / "heldout/test.csv"
     return _transform_request(run, spec, name, model_name, test, run.champion_predictions(champion))
 
@@ -191,6 +190,7 @@ def champion_transform_request(
 def evaluation_request(
     run: TrainingRun,
     spec: ModelSpec,
+    training_job: str,
     champion: str | None,
     *,
     role: str,
@@ -201,6 +201,7 @@ def evaluation_request(
     Args:
         run: whose candidate is measured.
         spec: its model spec.
+        training_job: that made the candidate.
         champion: model version that it is measured against, if there is one.
         role: that the job runs as.
         region: of the image.
@@ -213,9 +214,8 @@ def evaluation_request(
     ]
     if champion:
         inputs.append(_processing_input("champion", run.champion_predictions(champion) / ""))
-    against = aws_name("against", (champion or "none").rpartition("/")[2])
     return {
-        "ProcessingJobName": run.name("evaluate", against),
+        "ProcessingJobName": run.name("evaluate", content_hash([training_job, champion])),
         "AppSpecification": {
             "ImageUri": spec.evaluation.uri(region),
             "ContainerEntrypoint": ["python3", f"{_INPUT}/code/evaluate.py"],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -57,11 +58,11 @@ def requests_of(spec: Any) -> dict[str, dict[str, Any]]:
     artifact = "s3://bucket/model.tar.gz"
     return {
         "CreateTrainingJob": training_request(run, spec, dataset, **where),
-        "CreateModel": candidate_model_request(run, spec, run.name("train"), artifact, **where),
+        "CreateModel": candidate_model_request(run, "job", "image", artifact, role=ROLE),
         "CreateTransformJob": candidate_transform_request(run, spec, dataset, "model"),
         "CreateTransformJob ": champion_transform_request(run, spec, dataset, "model", "small/3"),
-        "CreateProcessingJob": evaluation_request(run, spec, "small/3", **where),
-        "CreateProcessingJob ": evaluation_request(run, spec, None, **where),
+        "CreateProcessingJob": evaluation_request(run, spec, "job", "small/3", **where),
+        "CreateProcessingJob ": evaluation_request(run, spec, "job", None, **where),
     }
 
 
@@ -90,6 +91,17 @@ def test_the_same_run_asks_for_the_same_and_another_for_something_else() -> None
         plan_run(parse_model_spec(small_spec(split={"seed": 2})), "manual__1", AT, "bucket"),
     }
     assert len({run.run for run in runs}) == len(runs)
+
+
+def test_a_retry_on_other_data_is_another_job() -> None:
+    run = run_of()
+    one, other = dataset_of(run), replace(dataset_of(run), checksum="1" * 64)
+    for build in (
+        lambda data: training_request(run, SPEC, data, role=ROLE, region=REGION)["TrainingJobName"],
+        lambda data: candidate_transform_request(run, SPEC, data, "model")["TransformJobName"],
+        lambda data: champion_transform_request(run, SPEC, data, "model", "v/1")["TransformJobName"],
+    ):
+        assert build(one) != build(other)
 
 
 def test_no_two_jobs_of_a_run_have_one_name_even_if_the_models_name_is_long() -> None:
