@@ -1,7 +1,7 @@
 """S3 events as the cloud sends them: one for each object made, each with an id of its own.
 
-Moto tells of a multipart upload twice, gives all events to EventBridge the same id and sequencer, and names
-the wrong reason.
+Moto tells of a multipart upload twice and of every object as tagged too; to EventBridge it gives all events
+the same id and sequencer, and the wrong reason.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
+from flask import request
 from moto.events.models import events_backends
 from moto.s3 import notifications
 from moto.s3.notifications import S3NotificationEvent
@@ -34,9 +35,17 @@ def apply() -> None:
 
 
 def _send_once(account_id: str, event_name: S3NotificationEvent, bucket: Any, key: Any) -> None:
-    put = event_name == S3NotificationEvent.OBJECT_CREATED_PUT_EVENT
-    if not (put and key.multipart is not None):  # its completion is told of by itself
+    if not _is_part_of_another(event_name, key):
         _send_event(account_id, event_name, bucket, key)
+
+
+def _is_part_of_another(event_name: S3NotificationEvent, key: Any) -> bool:
+    """Tell whether moto does on the way what nobody asked for: the call asked for is told of by itself."""
+    if event_name == S3NotificationEvent.OBJECT_CREATED_PUT_EVENT:
+        return key.multipart is not None
+    if event_name == S3NotificationEvent.OBJECT_TAGGING_PUT_EVENT:
+        return "tagging" not in request.args
+    return False
 
 
 def _send_to_event_bridge(account_id: str, bucket: Any, event_name: str, key: Any) -> None:

@@ -13,8 +13,8 @@ from moto.cloudformation.models import ChangeSet, CloudFormationBackend, Stack
 from moto.cloudformation.responses import CloudFormationResponse
 
 from local_aws.clients import Clients
-from local_aws.moto_patches.cloudformation.stacks import LiveResources
-from local_aws.moto_patches.cloudformation.template import check_capabilities
+from local_aws.moto_patches.cloudformation.stacks import KINDS, LiveResources
+from local_aws.moto_patches.cloudformation.template import check_capabilities, check_parameters, check_types
 
 log = logging.getLogger(__name__)
 _make_resource_map = Stack._create_resource_map
@@ -126,6 +126,8 @@ def _update_stack(
     wanted = _resolve_parameters(backend, stack, parameters)
     if stack.has_template(template) and wanted == stack.parameters and tags in (None, stack.tags):
         raise ValidationError(message="No updates are to be performed.")
+    check_types(Stack.parse_template(template), KINDS)
+    check_parameters(Stack.parse_template(template), wanted)
     stack.update(template, role_arn, parameters=wanted, tags=tags)
     return stack
 

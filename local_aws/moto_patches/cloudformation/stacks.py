@@ -91,6 +91,11 @@ class LiveResources(parsing.ResourceMap):
             self[name]
         return self.creation_complete()
 
+    def build_change_set_actions(self, template: dict[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+        """Tell what a template would change, unless it cannot be."""
+        check_types(template, KINDS)
+        return super().build_change_set_actions(template)
+
     def creation_complete(self) -> bool:
         """Tell whether every resource is ready."""
         made = (self._parsed_resources.get(name) for name in self._resource_json_map)
@@ -98,8 +103,6 @@ class LiveResources(parsing.ResourceMap):
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
         """Make what is new, change what differs, and then remove what is wanted no more."""
-        check_types(template, KINDS)
-        check_parameters(template, parameters or {})
         before = self._resource_json_map
         if parameters is not None:
             self.input_parameters = parameters
