@@ -1,7 +1,7 @@
 """`detect_anomalies` from due to success, against a DAG of as many no-op tasks in the same Airflow.
 
 Both are triggered in turn; due is the moment of the trigger. In each run of ours one window of every series
-waits for its verdict, so the endpoint is asked each time. The time to parse the whole DAGs folder comes with it.
+waits for its verdict, so the endpoint is asked each time. With it comes the time to parse the DAGs folder.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ The scheduled run looks after yesterday: it judges what no minutely run has judg
 it, a day a run:
 
 ```
-airflow backfill create --dag-id backfill_detections \\
-    --from-date 2026-11-01 --to-date 2026-11-14 --max-active-runs 1
+airflow backfill create --dag-id backfill_detections --max-active-runs 1
+    --from-date 2026-11-01 --to-date 2026-11-14
 ```
 
 A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones. Nobody

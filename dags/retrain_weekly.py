@@ -8,8 +8,8 @@ on rows that neither has seen, and release it if it is good enough.
 | `model` | name of the model spec in `include/configs/models/` |
 
 **Its outcome.** A candidate that misses a gate is registered as rejected and not deployed: the run succeeds,
-with `deploy` and `verify` skipped and the reasons in the registry and in the log of `judge_candidate`. The run
-fails only when something did not work; a deployment that AWS rolled back is such a thing.
+with `deploy` and `verify` skipped and the reasons in the registry and in the log of `judge_candidate`. The
+run fails only when something did not work; a deployment that AWS rolled back is such a thing.
 
 **When a run fails**, clear the failed task. Every job has a name that follows from the run and its data, so a
 cleared task adopts what is running or done, and pays for nothing twice; a job that failed or was stopped is
@@ -121,4 +121,4 @@ with DAG(
     take_lease >> by_champion
     [by_candidate, by_champion] >> evaluate >> judge >> register >> deploy >> verify >> give_back_lease
     # Also when something failed in between, and without a say in whether the run succeeded.
-    give_back_lease.as_teardown(setups=take_lease)
+    give_back_lease.as_teardown()

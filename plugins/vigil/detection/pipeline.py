@@ -155,6 +155,7 @@ class ReplayOptions(Options):
             ending is its series.
         shift_weeks: full weeks by which every stamp is moved.
         ends: `last_week` chooses the shift, on the first run, so that the last row lies in the week before.
+        until: rows from this moment on, after the shift, wait until it is moved or removed.
     """
 
     kind: Literal["replay"]
@@ -162,6 +163,7 @@ class ReplayOptions(Options):
     path: Path
     shift_weeks: int | None = None
     ends: Literal["last_week"] | None = None
+    until: Instant | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

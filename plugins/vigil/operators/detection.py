@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.utils.types import DagRunType
 
 from vigil.operators.environment import load_settings, open_aws, open_connection, open_database
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
     from vigil.aws import Aws
     from vigil.detection.predicting import PredictorOf
+
+_BACKFILL = "backfill"
 
 
 class DetectAnomaliesOperator(BaseOperator):
@@ -84,7 +85,7 @@ class JudgePeriodOperator(BaseOperator):
             to_utc(start),
             to_utc(end),
             now(),
-            only_unjudged=run.run_type != DagRunType.BACKFILL_JOB,
+            only_unjudged=run.run_type != _BACKFILL,
         )
         return asdict(outcome)
 

@@ -21,6 +21,10 @@ from vigil.sagemaker_jobs import is_missing, is_throttling
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from vigil.operators.training import OpenRun
+    from vigil.release.deployment import Deployment
+    from vigil.release.registry import RegisteredModel
+
 _POLL_S = 15.0
 _LONGEST_DEPLOYMENT = timedelta(hours=2)
 # Waiting for a deletion or for somebody else's update comes before the deployment itself.
@@ -216,25 +220,25 @@ class DeployModelOperator(BaseOperator):
                 tags=opened.run.tags,
             )
         self.log.info("%s: %s", deployment.model_version, found.detail)
-        if found.state is State.SERVING:
-            return deployment.to_json()
-        self.defer(
-            trigger=EndpointTrigger(
-                endpoint=deployment.endpoint,
-                aws_conn_id=opened.settings.aws_conn_id,
-                poll_s=self.poll_s or (0.5 if opened.aws.endpoint_url else _POLL_S),
-                deadline=time.time() + _LONGEST_DEPLOYMENT.total_seconds(),
-            ),
-            method_name="resume",
-            kwargs={"round_number": round_number, "moved": found.state is State.MOVING},
-        )
+        if found.state is not State.SERVING:
+            self.defer(
+                trigger=EndpointTrigger(
+                    endpoint=deployment.endpoint,
+                    aws_conn_id=opened.settings.aws_conn_id,
+                    poll_s=self.poll_s or (0.5 if opened.aws.endpoint_url else _POLL_S),
+                    deadline=time.time() + _LONGEST_DEPLOYMENT.total_seconds(),
+                ),
+                method_name="resume",
+                kwargs={"round_number": round_number, "moved": found.state is State.MOVING},
+            )
+        return deployment.to_json()
 
-    def _registered(self, opened: Any) -> Any:
+    def _registered(self, opened: OpenRun) -> RegisteredModel:
         from vigil.release.registry import registered_model
 
         return registered_model(opened.aws.client("sagemaker"), self.registered["model_package_arn"])
 
-    def _plan(self, opened: Any) -> Any:
+    def _plan(self, opened: OpenRun) -> Deployment:
         from vigil.release.deployment import plan_deployment
 
         return plan_deployment(

@@ -173,9 +173,12 @@ class PredictWithCandidateOperator(SageMakerJobOperator):
 
         opened = open_run(context, self.model)
         candidate = candidate_model_request(
-            opened.run, self.training["training_job"], self.training["image"], self.training["model_data_url"],
+            opened.run,
+            self.training["training_job"],
+            self.training["image"],
+            self.training["model_data_url"],
             role=opened.settings.sagemaker_role_arn,
-        )  # fmt: skip
+        )
         create_unless_it_exists(opened.aws.client("sagemaker").create_model, candidate)
         return candidate_transform_request(
             opened.run, opened.spec, Dataset.from_json(self.dataset), candidate["ModelName"]

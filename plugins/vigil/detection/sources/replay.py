@@ -45,6 +45,11 @@ class Recording:
         """How many events there are up to and with each window, shape (m,)."""
         return np.cumsum(self.counts)
 
+    def events_before(self, window: int) -> int:
+        """Return how many events lie before the window with this number."""
+        rows = int(np.searchsorted(self.windows, window))
+        return int(self.ends[rows - 1]) if rows else 0
+
     def slice(self, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return some of the events: row each lies in, its place in the window, how many lie there."""
         index = np.arange(start, end)
@@ -79,18 +84,24 @@ class Replay:
         return {recording.series: recording for recording in recordings}
 
     def take(self, position: Position | None, now: datetime) -> Batch:
-        """Return the next events of the first series that is not finished.
+        """Return the next events of the first series that has some left before `until`.
 
         Raises:
             DataError: a file cannot be replayed.
             SettingsError: there is no file.
         """
         if position is None:
-            position = {"shift_weeks": self._shift_weeks(now), "finished": [], "taken": 0}
-        left = [file.stem for file in self.files if file.stem not in position["finished"]]
-        if not left:
+            position = {"shift_weeks": self._shift_weeks(now), "taken": {}}
+        shift = position["shift_weeks"] * WINDOWS_PER_WEEK
+        waiting = [
+            file.stem
+            for file in self.files
+            if position["taken"].get(file.stem, -1)
+            < self.recordings[file.stem].events_before(self._end(shift))
+        ]
+        if not waiting:
             return Batch(Events.of(()), position)
-        return self._next_of(self.recordings[left[0]], position, more=len(left) > 1)
+        return self._next_of(self.recordings[waiting[0]], position, more=len(waiting) > 1)
 
     def _shift_weeks(self, now: datetime) -> int:
         last = max(int(recording.windows[-1]) for recording in self.recordings.values())
@@ -98,11 +109,15 @@ class Replay:
             return (window_of(now) - window_at(last + 1)) // _WEEK
         return self.options.shift_weeks or 0
 
+    def _end(self, shift: int) -> int:
+        """Return the number, in the files, of the first window that is not replayed yet."""
+        return window_number(window_of(self.options.until or NEVER)) - shift
+
     def _next_of(self, recording: Recording, position: Position, more: bool) -> Batch:
-        start = position["taken"]
-        total = int(recording.ends[-1])
-        end = min(total, start + EVENTS_PER_BATCH)
         shift = position["shift_weeks"] * WINDOWS_PER_WEEK
+        start = max(0, position["taken"].get(recording.series, 0))
+        total = recording.events_before(self._end(shift))
+        end = min(total, start + EVENTS_PER_BATCH)
         row, place, count = recording.slice(start, end)
         # Spread over the window, the same way each time: the time belongs to an event's identity.
         occurred = (recording.windows[row] + shift) * WINDOW_MICROSECONDS + (
@@ -112,22 +127,24 @@ class Replay:
             f"{window:x}-{number}"
             for window, number in zip(recording.windows[row].tolist(), place.tolist(), strict=True)
         ]
-        finished = end == total
         retired_at = window_at(int(recording.windows[-1]) + shift) + WINDOW
-        complete = int(np.searchsorted(recording.ends, end, side="right"))
-        watermark = retired_at if finished else window_at(int(recording.windows[complete]) + shift)
+        if end == total:
+            watermark = min(retired_at, window_of(self.options.until or NEVER))
+        else:
+            watermark = window_at(
+                int(recording.windows[np.searchsorted(recording.ends, end, "right")]) + shift
+            )
         state = SeriesState(
             first_window=window_at(int(recording.windows[0]) + shift),
             watermark=watermark,
             retired_at=retired_at,
             live_from=NEVER,
         )
-        done = [*position["finished"], recording.series] if finished else position["finished"]
         return Batch(
             events=Events.joined((recording.series,), [(0, occurred, ids)]),
-            position={**position, "finished": done, "taken": 0 if finished else end},
+            position={**position, "taken": {**position["taken"], recording.series: end}},
             series={recording.series: state},
-            more=more or not finished,
+            more=more or end < total,
         )
 
 
