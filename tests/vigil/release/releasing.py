@@ -2,18 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pymysql.connections import Connection
 
 from tests.waiting import wait_for
+from vigil.aws import S3Location
 from vigil.bands import Band
-from vigil.release.deployment import Deployment, DeploymentState, State, deployment_state, start_deployment
+from vigil.features import FEATURE_NAMES
+from vigil.release.deployment import (
+    Deployment,
+    DeploymentState,
+    State,
+    deployment_state,
+    plan_deployment,
+    start_deployment,
+)
+from vigil.release.registry import Candidate, RegisteredModel, register
 
-ROLE = "arn:aws:iam::123456789012:role/vigil"
 REGION = "eu-west-1"
+ROLE = "arn:aws:iam::123456789012:role/vigil"
 TAGS = [{"Key": "project", "Value": "vigil"}]
+IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+HOSTING = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 BAND = Band(0.98, -2.5, 3.0, {"orders": 1.0}, 1.2)
+AT_REST = ("InService", "Failed")
+ROWS = [[0.5] * len(FEATURE_NAMES), [1.0] * len(FEATURE_NAMES)]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Registers versions; bucket, group and endpoint have one name."""
+
+    s3: Any
+    sagemaker: Any
+    name: str
+    artifact: bytes
+
+    def candidate(self, number: int, artifact: bytes | None = None) -> Candidate:
+        location = S3Location(self.name, f"model-{number}.tar.gz")
+        self.s3.put_object(Bucket=self.name, Key=location.key, Body=artifact or self.artifact)
+        return Candidate(
+            image=IMAGE,
+            model_data_url=str(location),
+            training_job=f"train-{number}",
+            dataset=S3Location(self.name, "dataset/schema.json"),
+            manifest=S3Location(self.name, "export/manifest.json"),
+            evaluation=S3Location(self.name, "evaluation/evaluation.json"),
+            band=S3Location(self.name, "evaluation/band.json"),
+            run=f"run {number}",
+        )
+
+    def approve(self, number: int, artifact: bytes | None = None) -> RegisteredModel:
+        candidate = self.candidate(number, artifact)
+        return register(self.sagemaker, self.name, candidate, approved=True, reasons=["Good."], tags=TAGS)
+
+    def plan(self, number: int, artifact: bytes | None = None, **hosting: Any) -> Deployment:
+        registered = self.approve(number, artifact)
+        return plan_deployment(
+            registered, model=self.name, endpoint=self.name, hosting={**HOSTING, **hosting}
+        )
+
+    def take_down(self) -> None:
+        """Delete the endpoint if there is one; each is a process of its own."""
+        if endpoint_status(self.sagemaker, self.name) is not None:
+            wait_for(lambda: endpoint_status(self.sagemaker, self.name) in AT_REST, self.name)
+            self.sagemaker.delete_endpoint(EndpointName=self.name)
+
+    def versions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.sagemaker.list_model_packages(ModelPackageGroupName=self.name)[
+            "ModelPackageSummaryList"
+        ]
+        return found
+
+
+def endpoint_status(sagemaker: Any, name: str) -> str | None:
+    found = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
+    return str(found[0]["EndpointStatus"]) if found else None
 
 
 def start(connection: Connection[Any], sagemaker: Any, deployment: Deployment) -> DeploymentState:
@@ -26,3 +92,10 @@ def settle(sagemaker: Any, deployment: Deployment) -> DeploymentState:
     """Wait until the endpoint stands still."""
     wait_for(lambda: deployment_state(sagemaker, deployment).state is not State.BUSY, deployment.endpoint)
     return deployment_state(sagemaker, deployment)
+
+
+def bring_up(connection: Connection[Any], sagemaker: Any, deployment: Deployment) -> DeploymentState:
+    """Start a deployment as often as it asks for, and wait for its end."""
+    while start(connection, sagemaker, deployment).state is State.BUSY:
+        settle(sagemaker, deployment)
+    return settle(sagemaker, deployment)
