@@ -51,7 +51,6 @@ def recount_dirty_windows(database: Database, settings: Settings, now: datetime)
     recounted = changed = 0
     oldest = dropped_before(now, settings.event_retention)
     with connected(database) as connection:
-        in_transaction(connection, partial(_forget_dropped, oldest=oldest))
         while True:
             claimed, differing = in_transaction(connection, partial(_recount, oldest=oldest, now=now))
             if not claimed:
@@ -60,17 +59,13 @@ def recount_dirty_windows(database: Database, settings: Settings, now: datetime)
             changed += differing
 
 
-def _forget_dropped(cursor: Cursor, oldest: datetime) -> None:
-    """Remove marks of windows whose events retention has dropped: their counts stay as they are."""
-    cursor.execute(statement("detection/delete_old_dirty_windows"), {"oldest": oldest})
-
-
 def _recount(cursor: Cursor, oldest: datetime, now: datetime) -> tuple[int, int]:
-    cursor.execute(
-        statement("detection/claim_dirty_windows"), {"oldest": oldest, "limit": _WINDOWS_PER_CLAIM}
-    )
+    """Recount some windows; return how many were claimed, and how many of them changed."""
+    cursor.execute(statement("detection/claim_dirty_windows"), {"limit": _WINDOWS_PER_CLAIM})
     claimed = cursor.fetchall()
-    cursor.execute(statement("detection/recount_windows"), {"windows": as_json(claimed)})
+    # Where retention has dropped the events, the count stays as it is.
+    kept = [(series, start) for series, start in claimed if start >= oldest]
+    cursor.execute(statement("detection/recount_windows"), {"windows": as_json(kept)})
     differing = cursor.fetchall()
     cursor.execute(statement("detection/save_counts"), {"counts": as_json(differing), "now": now})
     cursor.execute(statement("detection/insert_unjudged_windows"), {"windows": as_json(differing)})

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vigil.bands import Band, calibrate, counts_of, stabilised
+
+bands = st.builds(
+    Band,
+    coverage=st.floats(0.5, 0.999),
+    lower_quantile=st.floats(-20, -0.01),
+    upper_quantile=st.floats(0.01, 20),
+    scales=st.dictionaries(st.sampled_from(["orders", "clicks"]), st.floats(0.01, 10)),
+    default_scale=st.floats(0.01, 10),
+)
+counts = st.floats(0, 1e6)
+
+
+@given(bands)
+def test_a_band_survives_json(band: Band) -> None:
+    assert Band.from_json(json.loads(json.dumps(band.to_json()))) == band
+
+
+def test_a_band_of_another_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="'stddev'"):
+        Band.from_json({"rule": "stddev"})
+
+
+@given(bands, counts)
+def test_the_expected_count_lies_inside_its_band(band: Band, expected: float) -> None:
+    lower, upper = band.bounds(["orders"], np.array([expected]))
+    assert 0 <= lower[0] <= expected * (1 + 1e-9) + 1e-9
+    assert upper[0] * (1 + 1e-9) + 1e-9 >= expected
+
+
+@given(bands, counts, counts)
+def test_bounds_never_fall_when_more_is_expected(band: Band, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    lower, upper = band.bounds(["orders", "orders"], np.array([low, high]))
+    assert lower[0] <= lower[1]
+    assert upper[0] <= upper[1]
+
+
+@given(bands, counts, st.integers(0, 1_000_000))
+def test_the_score_leaves_plus_and_minus_one_where_the_count_leaves_the_band(
+    band: Band, expected: float, observed: int
+) -> None:
+    lower, upper = band.bounds(["orders"], np.array([expected]))
+    (score,) = band.scores(["orders"], np.array([expected]), np.array([float(observed)]))
+    if observed > upper[0] * (1 + 1e-9) + 1e-9:
+        assert score >= 1 - 1e-6
+    if observed < lower[0] * (1 - 1e-9) - 1e-9:
+        assert score <= -1 + 1e-6
+    if lower[0] * (1 + 1e-9) + 1e-9 < observed < upper[0] * (1 - 1e-9) - 1e-9:
+        assert -1 - 1e-6 <= score <= 1 + 1e-6
+
+
+@given(st.floats(0, 1e9))
+def test_the_stabilising_scale_can_be_undone(count: float) -> None:
+    assert counts_of(stabilised(np.array([count])))[0] == pytest.approx(count, rel=1e-9, abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.9, 0.95, 0.98]))
+def test_the_band_covers_its_share_of_windows_it_has_not_seen(seed: int, coverage: float) -> None:
+    generator = np.random.default_rng(seed)
+    rates = generator.uniform(20, 200, 8_000)
+    observed = generator.poisson(rates).astype(float)
+    names = np.where(np.arange(8_000) % 2, "orders", "clicks")
+    band = calibrate(list(names[:4_000]), rates[:4_000], observed[:4_000], coverage)
+    lower, upper = band.bounds(list(names[4_000:]), rates[4_000:])
+    inside = np.mean((observed[4_000:] >= lower) & (observed[4_000:] <= upper))
+    # Both the calibration and this check are samples: five standard deviations of either, together.
+    assert abs(inside - coverage) < 5 * np.sqrt(2 * coverage * (1 - coverage) / 4_000) + 0.005
+
+
+def test_a_perfect_model_still_gets_a_band_that_can_be_divided_by() -> None:
+    exact = np.full(500, 10.0)
+    band = calibrate(["orders"] * 500, exact, exact, 0.98)
+    assert band.lower_quantile < 0 < band.upper_quantile
+    assert np.isfinite(band.scores(["orders"], np.array([10.0]), np.array([11.0]))).all()
+
+
+def test_too_few_windows_for_a_coverage_are_refused() -> None:
+    with pytest.raises(ValueError, match="needs 1999 windows to calibrate on, there are 3"):
+        calibrate(["orders"] * 3, np.ones(3), np.ones(3), 0.999)
+
+
+def test_the_tails_of_the_calibration_windows_lie_outside_as_often_as_promised() -> None:
+    generator = np.random.default_rng(4)
+    rates = np.full(1_000, 50.0)
+    observed = generator.poisson(rates).astype(float)
+    band = calibrate(["orders"] * 1_000, rates, observed, 0.98)
+    scores = band.scores(["orders"] * 1_000, rates, observed)
+    assert np.sum(scores > 1 + 1e-9) <= 10
+    assert np.sum(scores < -1 - 1e-9) <= 10
