@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,16 @@ from typing import Any
 BENCH_DIR = Path(__file__).resolve().parents[1] / "var" / "bench"
 FEWEST_RUNS = 3
 _KIB_PER_MB = 1024
+# A process inherits the peak of the one that starts it, so a small one stands in between.
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+seconds = time.perf_counter() - started
+if done.returncode:
+    sys.exit(done.stdout or f"exit status {done.returncode}")
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
 
 
 @dataclass(frozen=True)
@@ -72,22 +82,17 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     Raises:
         RuntimeError: the command failed; the message holds its last output.
     """
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        list(command),
+    launched = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, *command],
         env={**os.environ, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
+        check=False,
     )
-    assert process.stdout is not None  # noqa: S101 - asked for a pipe
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{output[-2000:]}")
-    return Sample(seconds, usage.ru_maxrss / _KIB_PER_MB)
+    if launched.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{launched.stderr[-2000:]}")
+    seconds, peak_kib = json.loads(launched.stdout)
+    return Sample(seconds, peak_kib / _KIB_PER_MB)
 
 
 def measure_call(work: Callable[[], float]) -> Sample:

@@ -1,6 +1,8 @@
--- Let a version that failed or retired be deployed again, by another configuration perhaps.
+-- Let a version be deployed again, by another configuration perhaps; a champion stays one meanwhile.
 -- parameters: model_version, endpoint_config, sagemaker_model
 -- columns: none
 UPDATE released_models
-SET status = 'deploying', endpoint_config = %(endpoint_config)s, sagemaker_model = %(sagemaker_model)s
+SET status = IF(status = 'champion', 'champion', 'deploying'),
+    endpoint_config = %(endpoint_config)s,
+    sagemaker_model = %(sagemaker_model)s
 WHERE model_version = %(model_version)s

@@ -254,11 +254,8 @@ def _write_down(
     del values["hosting"]
 
     def work(cursor: Cursor) -> None:
-        status = _lock(cursor, deployment)
-        if status is None:
-            cursor.execute(statement("release/insert_release"), values)
-        elif status != "champion":
-            cursor.execute(statement("release/redeploy_release"), values)
+        known = _lock(cursor, deployment) is not None
+        cursor.execute(statement(f"release/{'redeploy' if known else 'insert'}_release"), values)
 
     in_transaction(connection, work)
 

@@ -83,29 +83,22 @@ def _counts_of(series: str, starts: list[str], observed: list[str], export: Mani
         counts = np.array(observed, dtype=np.float64)
     except ValueError as error:
         raise DataError(f"{export.location}, series {series}: {error}. Correct the source.") from error
-    _refuse(
-        ~np.isfinite(counts) | (counts != np.floor(counts)),
-        series,
-        starts,
-        observed,
-        "is no whole number of events",
+    since, until = np.array([export.since, export.until], dtype="datetime64[s]").astype(np.int64)
+    problems = (
+        (~np.isfinite(counts) | (counts != np.floor(counts)), "is no whole number of events"),
+        (counts < 0, "is negative"),
+        (seconds % WINDOW_SECONDS != 0, "does not start a window"),
+        (np.diff(seconds, prepend=seconds[0] - 1) <= 0, "is out of order"),
+        ((seconds < since) | (seconds >= until), "lies outside the period of the manifest"),
     )
-    _refuse(counts < 0, series, starts, observed, "is negative")
-    _refuse(seconds % WINDOW_SECONDS != 0, series, starts, observed, "does not start a window")
-    _refuse(np.diff(seconds, prepend=seconds[0] - 1) <= 0, series, starts, observed, "is out of order")
-    period = np.array([export.since, export.until], dtype="datetime64[s]").astype(np.int64)
-    outside = (seconds < period[0]) | (seconds >= period[1])
-    _refuse(outside, series, starts, observed, "lies outside the period of the manifest")
+    for wrong, what in problems:
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"The export cannot be trained on: series {series}, window {starts[row]}, observed "
+                f"{observed[row]} {what}. Correct window_counts, then export again."
+            )
     numbers = seconds // WINDOW_SECONDS
     dense = np.full(int(numbers[-1] - numbers[0]) + 1, np.nan)
     dense[numbers - numbers[0]] = counts
     return SeriesCounts(series, int(numbers[0]), dense)
-
-
-def _refuse(wrong: NDArray[np.bool_], series: str, starts: list[str], observed: list[str], what: str) -> None:
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"The export cannot be trained on: series {series}, window {starts[row]}, observed "
-            f"{observed[row]} {what}. Correct window_counts, then export again."
-        )

@@ -191,6 +191,16 @@ def test_a_version_that_failed_may_be_deployed_again(
     assert status_of(connection, deployment) == "champion"
 
 
+def test_the_champion_moves_to_other_machines_and_stays_the_champion(
+    serving: Callable[..., Deployment], connection: Connection[Any]
+) -> None:
+    before, after = serving(1), serving(1, InstanceType="ml.m5.xlarge")
+    found = in_transaction(connection, lambda c: champion(c, after.model))
+    assert found is not None
+    assert found.model_version == before.model_version
+    assert found.endpoint_config == after.endpoint_config != before.endpoint_config
+
+
 def test_there_is_one_champion_and_promoting_twice_changes_nothing(
     serving: Callable[..., Deployment], connection: Connection[Any]
 ) -> None:
