@@ -25,10 +25,10 @@ started anew. Marking a waiting task as failed, or clearing it, stops its job.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
 
 from vigil.operators.defaults import DEFAULT_ARGS, TAG
 from vigil.operators.release import (
@@ -54,8 +54,8 @@ with DAG(
     dag_id="retrain_weekly",
     description="Export, train, evaluate, and release what is good enough.",
     doc_md=__doc__,
-    schedule="0 4 * * 1",
-    start_date=datetime(2026, 1, 1),
+    # Without a start date, switching the DAG on trains nothing before next Monday.
+    schedule=CronTriggerTimetable("0 4 * * 1", timezone="UTC", run_immediately=False),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

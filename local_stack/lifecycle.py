@@ -65,7 +65,7 @@ def start_services(
     for migration in migrate(stack.database):
         tell(f"migrated the database: {migration.name}")
     _wait_for_aws(stack)
-    outputs = provision(aws_of(stack).client("cloudformation"))
+    outputs = provision(aws_of(stack).client("cloudformation"), {"RequireTls": "false"})
     write_settings(outputs, stack.settings_file, further_settings or {})
     tell(f"provisioned {outputs['BucketName']} and what goes with it")
     return outputs

@@ -6,9 +6,33 @@ Amazon MWAA's workers are not forked from the scheduler, and do not see this fil
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-if "scheduler" in sys.argv:
-    import pymysql  # noqa: F401 - imported for the workers
+MODULES = (
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.amazon.aws.hooks.base_aws",
+    "airflow.providers.amazon.aws.sensors.s3",
+    "airflow.dag_processing.dagbag",
+    "vigil.operators.detection",
+    "vigil.operators.release",
+    "vigil.operators.training",
+    "vigil.detection.backfilling",
+    "vigil.detection.collecting",
+    "vigil.detection.judging",
+    "vigil.detection.outbox",
+    "vigil.detection.sources.opening",
+    "vigil.release.deployment",
+    "vigil.release.leases",
+    "vigil.release.registry",
+    "vigil.release.verification",
+    "vigil.training.dataset",
+    "vigil.training.evaluation",
+    "vigil.training.export",
+    "vigil.training.gate",
+    "vigil.training.request",
+)
 
-    import vigil.operators  # noqa: F401
+if "scheduler" in sys.argv:
+    for module in MODULES:
+        importlib.import_module(module)
