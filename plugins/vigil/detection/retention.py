@@ -33,13 +33,14 @@ def keep_partitions(database: Database, event_retention: timedelta, now: datetim
         cursor.execute("SELECT GET_LOCK(%s, 0)", (_LOCK,))
         if cursor.fetchone() != (1,):
             return
-        # The lock goes with the connection.
         partitions = _partitions(cursor)
         _make_missing(cursor, partitions, now, event_retention)
         oldest = dropped_before(now, event_retention)
         expired = [week for week in partitions if week + _WEEK <= oldest]
         if expired:
             cursor.execute(f"ALTER TABLE events DROP PARTITION {', '.join(map(_name, expired))}")
+        # Closing the connection would release it too, but only some moments later.
+        cursor.execute("SELECT RELEASE_LOCK(%s)", (_LOCK,))
 
 
 def _partitions(cursor: Cursor) -> list[datetime]:

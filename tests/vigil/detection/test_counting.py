@@ -178,7 +178,7 @@ deliveries = st.lists(
 
 
 @examples(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(deliveries, st.booleans())
+@given(batches=deliveries, count_in_between=st.booleans())
 def test_counts_equal_the_distinct_events_whatever_their_order(
     batches: list[list[tuple[int, str]]],
     count_in_between: bool,

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pymysql.connections import Connection
+
+from tests.vigil.detection.doubles import NOW
+from vigil.database import Database, connected
+from vigil.detection.collecting import collect
+from vigil.detection.events import instant_of
+from vigil.detection.pipeline import TableOptions
+from vigil.detection.sources import table as tables
+from vigil.detection.sources.table import Table
+from vigil.settings import Settings
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def shop(blank_database: Database) -> Iterator[Connection[Any]]:
+    """Somebody else's table, in another schema."""
+    with connected(blank_database) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TABLE sales (sale INT PRIMARY KEY, `kind` VARCHAR(80), sold_at DATETIME(6),"
+                " written_at DATETIME(6), KEY (written_at, sale))"
+            )
+        yield connection
+
+
+def source(database: Database, **changes: Any) -> Table:
+    options = {
+        "kind": "table",
+        "name": "shop",
+        "connection": "shop_database",
+        "table": "blank.sales",
+        "time_column": "sold_at",
+        "id_column": "sale",
+        "series_column": "kind",
+        "arrived_column": "written_at",
+        "settle_s": 30,
+        **changes,
+    }
+    return Table(TableOptions.model_validate(options), database)
+
+
+def clock(shop: Connection[Any]) -> datetime:
+    with shop.cursor() as cursor:
+        cursor.execute("SELECT UTC_TIMESTAMP(6)")
+        ((now,),) = cursor.fetchall()
+    return now
+
+
+def sell(shop: Connection[Any], *sales: tuple[int, str | None, datetime | None, datetime]) -> None:
+    with shop.cursor() as cursor:
+        cursor.executemany("INSERT INTO sales VALUES (%s, %s, %s, %s)", sales)
+
+
+def test_rows_become_events_and_the_watermark_is_the_databases_clock_minus_settling(
+    shop: Connection[Any], blank_database: Database
+) -> None:
+    now = clock(shop)
+    sell(shop, (1, "orders", now - timedelta(hours=1), now - timedelta(minutes=1)))
+    shop.commit()
+    batch = source(blank_database).take(None, now + timedelta(hours=1))
+    assert [(name, instant_of(at), number) for name, at, number in batch.events.rows()] == [
+        ("orders", now - timedelta(hours=1), "1")
+    ]
+    assert batch.watermark is not None
+    assert timedelta(0) <= batch.watermark - (now - timedelta(seconds=30)) < timedelta(seconds=20)
+    assert not batch.more
+
+
+def test_a_row_that_commits_after_a_younger_one_was_taken_is_found(
+    shop: Connection[Any], blank_database: Database, database: Database, settings: Settings, rows: Rows
+) -> None:
+    now = clock(shop)
+    with connected(blank_database) as slow:
+        sell(slow, (1, "orders", now, now - timedelta(seconds=10)))
+        sell(shop, (2, "orders", now, now - timedelta(seconds=5)))
+        shop.commit()
+        table = source(blank_database)
+        collect(database, [table], settings, now)
+        assert rows("SELECT event_id FROM events") == [("2",)]
+        slow.commit()
+    collect(database, [table], settings, now)
+    assert rows("SELECT event_id FROM events ORDER BY event_id") == [("1",), ("2",)]
+    assert rows("SELECT SUM(observed) FROM window_counts") == [(2,)]
+
+
+def test_many_rows_come_in_pages_even_when_they_arrived_at_once(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 3)
+    arrived = clock(shop) - timedelta(minutes=10)
+    sell(shop, *((number, "orders", arrived, arrived) for number in range(10)))
+    shop.commit()
+    position, seen, more = None, [], True
+    while more:
+        batch = source(blank_database).take(position, NOW)
+        seen += [event_id for _, _, event_id in batch.events.rows()]
+        position, more = batch.position, batch.more
+    assert sorted(seen, key=int) == [str(number) for number in range(10)]
+
+
+def test_a_row_is_never_skipped_however_the_pages_fall(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 2)
+    start = clock(shop) - timedelta(minutes=10)
+    sell(shop, *((n, "orders", start, start + timedelta(seconds=n // 3)) for n in range(11)))
+    shop.commit()
+    position, seen, more = None, set(), True
+    while more:
+        batch = source(blank_database).take(position, NOW)
+        seen |= {event_id for _, _, event_id in batch.events.rows()}
+        position, more = batch.position, batch.more
+    assert len(seen) == 11
+
+
+def test_a_table_of_one_series_needs_no_column_for_it(
+    shop: Connection[Any], blank_database: Database
+) -> None:
+    now = clock(shop)
+    sell(shop, (1, None, now, now))
+    shop.commit()
+    batch = source(blank_database, series_column=None, series="sales").take(None, now)
+    assert batch.events.names == ("sales",)
+
+
+def test_rows_that_are_no_events_are_counted_and_passed_over(
+    shop: Connection[Any], blank_database: Database
+) -> None:
+    now = clock(shop)
+    sell(
+        shop,
+        (1, "orders", None, now),
+        (2, "two words", now, now),
+        (3, None, now, now),
+        (4, "orders", now, now),
+    )
+    shop.commit()
+    batch = source(blank_database).take(None, now)
+    assert batch.malformed == 3
+    assert [event_id for _, _, event_id in batch.events.rows()] == ["4"]
