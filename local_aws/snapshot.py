@@ -1,8 +1,8 @@
 """Keeps the state of everything across restarts.
 
-Two seconds after a change at the latest everything is written: SageMaker's records as JSON, moto's backends
-as pickles, the bytes of larger S3 objects as files of their own that are written once. Each file is
-replaced in one step, so that even a kill -9 loses no more than the last two seconds.
+Two seconds after a change at the latest everything is written, later only where a save itself takes long:
+SageMaker's records as JSON, moto's backends as pickles, the bytes of larger S3 objects as files of their
+own that are written once. Each file is replaced in one step, so that even a kill -9 loses no more than that.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from local_aws.sagemaker.store import Store
 
 _QUIET_S = 0.5
 _LONGEST_S = 1.5
+_REST = 5  # saves take up a sixth of the time at most, however much there is to save
 _ATTEMPTS = 20
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Snapshot:
         self._saving = False
         self._changed_at: float | None = None
         self._first_changed_at: float | None = None
+        self._next_save_at = 0.0
         self._closed = False
         self._saver = threading.Thread(target=self._run, name="snapshot", daemon=True)
 
@@ -107,10 +109,13 @@ class Snapshot:
                     self._state.wait(left)
                 closed = self._closed
                 self._changed_at = self._first_changed_at = None
+            started_at = time.monotonic()
             try:
                 self._save()
             except Exception:  # the next change tries again
                 log.exception("The state could not be saved")
+            ended_at = time.monotonic()
+            self._next_save_at = ended_at + _REST * (ended_at - started_at)
             if closed:
                 return
 
@@ -119,7 +124,7 @@ class Snapshot:
         if self._changed_at is None or self._first_changed_at is None:
             return 0
         due = min(self._changed_at + _QUIET_S, self._first_changed_at + _LONGEST_S)
-        return due - time.monotonic()
+        return max(due, self._next_save_at) - time.monotonic()
 
     def _save(self) -> None:
         if self._store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ _LOSSES = {
     MULTICLASS: ["softmax_loss"],
 }
 _BOOLEANS = ("true", "false")
+_LEAST_DECAY = 1e-4  # with none at all, classes that can be told apart have no best weights
 _KINDS = {
     "predictor_type": one_of(*_LOSSES, required=True),
     "feature_dim": text(),
@@ -193,9 +193,9 @@ def _estimator(given: dict[str, Any], rows: int) -> Any:
         raise UserError(f"Hyperparameter loss: {loss} is not in {_LOSSES[kind]} of a {kind}")
     l1, wd = _penalty(given, "l1"), _penalty(given, "wd")
     if loss in ("logistic", "softmax_loss"):
-        return linear_model.LogisticRegression(C=1 / max(wd * rows, 1e-6), max_iter=1000)
+        return linear_model.LogisticRegression(C=1 / (max(wd, _LEAST_DECAY) * rows), max_iter=1000)
     if loss == "hinge_loss":
-        return svm.LinearSVC(C=1 / max(wd * rows, 1e-6), loss="hinge", max_iter=20_000)
+        return svm.LinearSVC(C=1 / (max(wd, _LEAST_DECAY) * rows), loss="hinge", max_iter=20_000)
     if loss == "squared_loss":
         if l1:
             return linear_model.ElasticNet(alpha=l1 + wd, l1_ratio=l1 / (l1 + wd))
@@ -299,6 +299,4 @@ def _as_csv(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    # scikit-learn looks for it only to work with it too, and that takes as long as all the rest
-    sys.modules["pandas"] = None  # type: ignore[assignment]
     contract.run({"train": train, "serve": serve_model})

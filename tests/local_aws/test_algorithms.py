@@ -169,34 +169,35 @@ def test_a_linear_regressor_finds_the_line(sagemaker, s3, bucket, client, name):
     assert scores == pytest.approx([12, 7], abs=0.1)
 
 
-def test_a_binary_classifier_answers_scores_and_labels(sagemaker, s3, bucket, client, name):
-    features = np.random.default_rng(2).normal(size=(500, 2))
-    put(s3, bucket, f"{name}/train/a.csv", np.column_stack([features.sum(axis=1) > 0, features]))
-    job = linear(sagemaker, bucket, name, {"predictor_type": "binary_classifier"})
-    assert metrics(job)["train:binary_classification_accuracy"] > 0.97
-    body = answers(sagemaker, client, name, job, LINEAR_LEARNER, b"3,3\n-3,-3")
-    high, low = json.loads(body)["predictions"]
-    assert (high["predicted_label"], low["predicted_label"]) == (1, 0)
-    assert high["score"] > 0.9
-    assert low["score"] < 0.1
+def test_a_binary_classifier_answers_scores_and_labels():
+    from local_aws.algorithms.linear_learner import _fit, _metrics, _parse, _reply
+
+    features = np.random.default_rng(2).normal(size=(500, 2)).astype(np.float32)
+    labels = (features.sum(axis=1) > 0).astype(np.float32)
+    for loss in ("auto", "hinge_loss"):
+        model = _fit({"predictor_type": "binary_classifier", "loss": loss}, features, labels)
+        assert _metrics(model, model.scores(features), labels)["binary_classification_accuracy"] > 0.97
+        body = _reply(model, _parse(model, b"3,3\n-3,-3", "text/csv"), "application/json").body
+        high, low = json.loads(body)["predictions"]
+        assert (high["predicted_label"], low["predicted_label"]) == (1, 0)
+        assert low["score"] < 0.1 < 0.9 < high["score"]
 
 
-def test_a_multiclass_classifier_answers_a_score_for_each_class(sagemaker, s3, bucket, client, name):
+def test_a_multiclass_classifier_answers_a_score_for_each_class():
+    from local_aws.algorithms.linear_learner import _fit, _metrics, _parse, _reply
+
     random = np.random.default_rng(3)
     labels = random.integers(0, 3, size=600)
     centres = np.array([[0, 5], [5, 0], [-5, -5]])
-    put(
-        s3,
-        bucket,
-        f"{name}/train/a.csv",
-        np.column_stack([labels, centres[labels] + random.normal(size=(600, 2))]),
-    )
-    job = linear(sagemaker, bucket, name, {"predictor_type": "multiclass_classifier", "num_classes": "3"})
-    assert metrics(job)["train:multiclass_accuracy"] > 0.97
-    body = answers(sagemaker, client, name, job, LINEAR_LEARNER, b"5,0", Accept="application/jsonlines")
-    answer = json.loads(body)
+    features = (centres[labels] + random.normal(size=(600, 2))).astype(np.float32)
+    given = {"predictor_type": "multiclass_classifier", "num_classes": 3}
+    model = _fit(given, features, labels.astype(np.float32))
+    assert _metrics(model, model.scores(features), labels)["multiclass_accuracy"] > 0.97
+    answer = json.loads(_reply(model, _parse(model, b"5,0", "text/csv"), "application/jsonlines").body)
     assert answer["predicted_label"] == 1
     assert sum(answer["score"]) == pytest.approx(1)
+    line = _reply(model, _parse(model, b"5,0", "text/csv"), "text/csv").body
+    assert [float(field) for field in line.split(",")] == [*answer["score"], 1]
 
 
 @pytest.mark.parametrize(

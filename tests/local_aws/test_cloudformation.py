@@ -185,8 +185,11 @@ def test_a_parameter_reaches_a_substitution_when_it_changes(stacks, client, name
 
     create(stacks, name, resources, Parameters_=parameters, **given("one"))
     stacks.update_stack(StackName=name, TemplateBody=body(resources, Parameters=parameters), **given("two"))
-    groups = client("logs").describe_log_groups(logGroupNamePattern=name)["logGroups"]
-    assert [group["logGroupName"] for group in groups] == [f"/two/{name}"]
+    logs = client("logs")
+    assert [
+        len(logs.describe_log_groups(logGroupNamePrefix=f"/{one}/{name}")["logGroups"])
+        for one in ("one", "two")
+    ] == [0, 1]
     with pytest.raises(ClientError, match="Parameter 'Prefix' must match pattern"):
         create(stacks, f"{name}-x", resources, Parameters_=parameters, **given("THREE"))
     with pytest.raises(ClientError, match=r"Parameters: \[Prefix\] must have values"):

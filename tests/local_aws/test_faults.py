@@ -9,55 +9,47 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Server, running
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of its own: its faults are nobody else's."""
-    with running(tmp_path_factory.mktemp("faults") / "state") as started:
-        yield started
+from conftest import make_client
 
 
 @pytest.fixture(autouse=True)
-def no_faults_left(server: Server) -> Iterator[None]:
+def no_faults_left(local_aws: str) -> Iterator[None]:
     yield
-    manage(server, "DELETE")
+    manage(local_aws, "DELETE")
 
 
-def manage(server: Server, method: str, fault: Any = None) -> Any:
+def manage(url: str, method: str, fault: Any = None) -> Any:
     body = json.dumps(fault).encode() if fault is not None else None
-    request = urllib.request.Request(f"{server.url}/_faults", body, method=method)  # noqa: S310 - our server
+    request = urllib.request.Request(f"{url}/_faults", body, method=method)  # noqa: S310 - our server
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our server
         return json.load(answer)
 
 
-def throttle(server: Server, service: str, operation: str, **changes: Any) -> None:
+def throttle(url: str, service: str, operation: str, **changes: Any) -> None:
     fault = {"service": service, "operation": operation, "error": "ThrottlingException"}
-    manage(server, "POST", fault | {"message": "Rate exceeded", "status": 400, "times": 1} | changes)
+    manage(url, "POST", fault | {"message": "Rate exceeded", "status": 400, "times": 1} | changes)
 
 
 def code(caught: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def test_a_fault_comes_as_often_as_asked_and_only_for_its_operation(server):
-    sagemaker = server.client("sagemaker")
-    throttle(server, "sagemaker", "ListModels", times=2)
-    assert manage(server, "GET")[0]["times"] == 2
+def test_a_fault_comes_as_often_as_asked_and_only_for_its_operation(local_aws, sagemaker):
+    throttle(local_aws, "sagemaker", "ListModels", times=2)
+    assert manage(local_aws, "GET")[0]["times"] == 2
     sagemaker.list_endpoints()
     for _ in range(2):
         with pytest.raises(ClientError, match="Rate exceeded") as caught:
             sagemaker.list_models()
         assert code(caught) == "ThrottlingException"
-    assert manage(server, "GET") == []
+    assert manage(local_aws, "GET") == []
     sagemaker.list_models()
 
 
-def test_a_client_that_retries_gets_over_it(server):
-    throttle(server, "sagemaker", "ListModels", times=2)
-    server.client("sagemaker", retries={"total_max_attempts": 3}).list_models()
-    assert manage(server, "GET") == []
+def test_a_client_that_retries_gets_over_it(local_aws):
+    throttle(local_aws, "sagemaker", "ListModels", times=2)
+    make_client(local_aws, "sagemaker", retries={"total_max_attempts": 3}).list_models()
+    assert manage(local_aws, "GET") == []
 
 
 @pytest.mark.parametrize(
@@ -75,29 +67,30 @@ def test_a_client_that_retries_gets_over_it(server):
         ("s3", "ListObjectsV2", lambda client: client.list_objects_v2(Bucket="bucket")),
     ],
 )
-def test_every_service_can_be_made_to_fail(server, service, operation, call):
-    throttle(server, service, operation, error="InternalFailure", status=500)
+def test_every_service_can_be_made_to_fail(local_aws, client, service, operation, call):
+    throttle(local_aws, service, operation, error="InternalFailure", status=500)
     with pytest.raises(ClientError, match="Rate exceeded") as caught:
-        call(server.client(service))
+        call(client(service))
     assert code(caught) == "InternalFailure"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
 
 
-def test_an_invocation_can_be_made_to_fail(server):
-    throttle(server, "sagemaker", "InvokeEndpoint", error="ServiceUnavailable", status=503)
+def test_an_invocation_can_be_made_to_fail(local_aws, client):
+    throttle(local_aws, "sagemaker", "InvokeEndpoint", error="ServiceUnavailable", status=503)
     with pytest.raises(ClientError) as caught:
-        server.client("sagemaker-runtime").invoke_endpoint(EndpointName="any", Body=b"1")
+        client("sagemaker-runtime").invoke_endpoint(EndpointName="any", Body=b"1")
     assert code(caught) == "ServiceUnavailable"
 
 
-def test_what_is_no_fault_is_refused(server):
+def test_what_is_no_fault_is_refused(local_aws):
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        manage(server, "POST", {"operation": "ListModels"})
+        manage(local_aws, "POST", {"operation": "ListModels"})
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        manage(server, "POST", [])
+        manage(local_aws, "POST", [])
 
 
-def test_health_is_told(server):
-    with urllib.request.urlopen(f"{server.url}/_health", timeout=10) as answer:  # noqa: S310 - our server
-        assert json.load(answer) == {"status": "ok", "pid": server.process.pid}
-    assert Path(f"/proc/{server.process.pid}").exists()
+def test_health_is_told(local_aws):
+    with urllib.request.urlopen(f"{local_aws}/_health", timeout=10) as answer:  # noqa: S310 - our server
+        health = json.load(answer)
+    assert health["status"] == "ok"
+    assert b"local_aws" in Path(f"/proc/{health['pid']}/cmdline").read_bytes()

@@ -128,22 +128,18 @@ def test_state_of_another_moto_is_left_aside_and_said_so(tmp_path):
         assert "starting empty" in server.log.read_text()
 
 
-def test_state_can_be_read_by_its_owner_only(tmp_path):
-    with running(tmp_path / "state") as server:
-        server.client("s3").create_bucket(Bucket="mine")
-    for name in ("moto.pickle", "sagemaker.json"):
-        assert (tmp_path / "state" / name).stat().st_mode & 0o777 == 0o600
-
-
-def test_objects_that_are_deleted_leave_the_disk(tmp_path):
+def test_what_is_kept_is_private_and_no_more_than_there_is(tmp_path):
     state_dir = tmp_path / "state"
     with running(state_dir) as server:
         s3 = server.client("s3")
         s3.create_bucket(Bucket="mine")
         s3.put_object(Bucket="mine", Key="large", Body=LARGE)
-        wait_until(lambda: list((state_dir / "objects").iterdir()), 4)
+        (kept,) = wait_until(lambda: list((state_dir / "objects").glob("[0-9a-f]*")), 4)
+        assert kept.stat().st_size == len(LARGE)
         s3.delete_object(Bucket="mine", Key="large")
-        wait_until(lambda: not list((state_dir / "objects").iterdir()), 4)
+        wait_until(lambda: not kept.exists(), 4)
+    for name in ("moto.pickle", "sagemaker.json"):
+        assert (state_dir / name).stat().st_mode & 0o777 == 0o600
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
