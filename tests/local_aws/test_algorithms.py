@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import (
+from local_aws_support import (
     LINEAR_LEARNER,
     artifact,
     channel,

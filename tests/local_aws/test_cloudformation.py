@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import PROJECT
+from local_aws_support import PROJECT
 
 ACCOUNT = "123456789012"
 

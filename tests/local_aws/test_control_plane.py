@@ -9,9 +9,9 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ROLE, XGBOOST, channel, make_client, training_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from local_aws_support import ROLE, XGBOOST, channel, make_client, training_request
 
 from local_aws.sagemaker.errors import AwsError
 from local_aws.sagemaker.listing import list_records

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import (
+from local_aws_support import (
     LINEAR_LEARNER,
     csv_bytes,
     log_lines,

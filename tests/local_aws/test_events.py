@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from conftest import wait_until
+from local_aws_support import wait_until
 
 ACCOUNT = "123456789012"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import make_client
+from local_aws_support import make_client
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ROLE, SCIKIT_LEARN, log_lines, settled, wait_until
+from local_aws_support import ROLE, SCIKIT_LEARN, log_lines, settled, wait_until
 
 SCRIPT = """
 import json, os, sys

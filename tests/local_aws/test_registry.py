@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import XGBOOST, wait_until
+from local_aws_support import XGBOOST, wait_until
 
 SERVED = {
     "Containers": [{"Image": XGBOOST, "ModelDataUrl": "s3://b/model.tar.gz"}],

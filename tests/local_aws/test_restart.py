@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import (
+from local_aws_support import (
     PROJECT,
     ROLE,
     SCIKIT_LEARN,

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import XGBOOST, artifact, channel, log_lines, settled, train, training_request, wait_until
+from local_aws_support import (
+    XGBOOST,
+    artifact,
+    channel,
+    log_lines,
+    settled,
+    train,
+    training_request,
+    wait_until,
+)
 
 SLOW = {"num_round": "1000000", "objective": "reg:squarederror"}
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
-from conftest import csv_bytes, settled, table
 from hypothesis import given
 from hypothesis import strategies as st
+from local_aws_support import csv_bytes, settled, table
 
 from local_aws.sagemaker.columns import column_filter, join_columns, split_columns
 from local_aws.sagemaker.errors import JobFailed
