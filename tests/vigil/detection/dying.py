@@ -26,6 +26,7 @@ from pymysql.connections import Connection
 from tests.conftest import empty
 from tests.vigil.detection.conftest import insert_release
 from tests.vigil.detection.doubles import BAND, NOW, VERSION
+from tests.waiting import wait_for
 from vigil.database import Database, connected
 from vigil.detection.collecting import collect
 from vigil.detection.judging import judge_due_windows
@@ -97,6 +98,16 @@ class Detection:
             insert_release(connection, VERSION, "champion", BAND)
         self.run(BEGIN)
 
+    def others_are_gone(self) -> bool:
+        """Tell whether the server has noticed the death of whoever was connected, and freed its locks."""
+        with connected(self.database) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*) FROM information_schema.processlist"
+                " WHERE user = %s AND id <> CONNECTION_ID()",
+                (self.database.user,),
+            )
+            return cursor.fetchall() == ((0,),)
+
     def state(self) -> dict[str, Any]:
         queries = {
             "counted": "SELECT SUM(observed) FROM window_counts",
@@ -166,6 +177,7 @@ def main() -> None:
             detection.run(NOW)
 
         ended = in_child(killed)
+        wait_for(detection.others_are_gone, "the server to notice the death")
         detection.run(NOW)
         detection.run(END)
         print(json.dumps({"step": step, "ended": ended, **detection.state()}), flush=True)

@@ -86,7 +86,7 @@ def test_a_second_run_doubles_nothing(
     assert rows("SELECT COUNT(*) FROM predictions") == [(864,)]
 
 
-@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_an_incident_over_midnight_is_one_whatever_the_order_of_days(
     order: tuple[int, ...], judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
