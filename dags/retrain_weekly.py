@@ -74,7 +74,7 @@ with DAG(
     export = ExportWindowsOperator(task_id="export", model=MODEL)
     exported = S3KeySensor(
         task_id="wait_for_export",
-        bucket_key=export.output["manifest"],
+        bucket_key="{{ ti.xcom_pull('export')['manifest'] }}",
         deferrable=True,
         poke_interval=15,
         timeout=timedelta(minutes=30).total_seconds(),
@@ -91,16 +91,15 @@ with DAG(
         poke_interval=30,
         timeout=timedelta(hours=12).total_seconds(),
     )
-    champion = take_lease.output["champion"]
     by_champion = PredictWithChampionOperator(
-        task_id="predict_with_champion", model=MODEL, dataset=dataset.output, champion=champion
+        task_id="predict_with_champion", model=MODEL, dataset=dataset.output, champion=take_lease.output
     )
     evaluate = EvaluateModelOperator(
         task_id="evaluate",
         model=MODEL,
         dataset=dataset.output,
         training=train.output,
-        champion=champion,
+        champion=take_lease.output,
         # The first model of all has no champion beside it.
         trigger_rule="none_failed_min_one_success",
     )

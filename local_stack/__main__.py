@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local_stack.errors import DemoError
 from local_stack.lifecycle import bring_down, bring_up, clean
 from local_stack.processes import AIRFLOW_PARTS, Processes
 from local_stack.stack import ADMIN, VAR, Stack, open_stack
@@ -116,7 +117,7 @@ def main() -> None:
     """Run a command; an error that a person can mend is told in its own words, without a traceback."""
     try:
         app()
-    except (VigilError, TimeoutError) as error:
+    except (VigilError, TimeoutError, DemoError) as error:
         console.print(f"vigil: {error}", markup=False)
         raise SystemExit(1) from error
 

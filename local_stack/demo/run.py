@@ -22,6 +22,7 @@ from local_stack.demo.page import print_page
 from local_stack.demo.picture import Incident, draw
 from local_stack.demo.plan import LIVE_SERIES, REPLAY, Plan
 from local_stack.demo.sample import PICTURED, load_sample
+from local_stack.errors import DemoError
 from local_stack.lifecycle import aws_of, bring_down, start_airflow, start_services
 from local_stack.stack import REGION, Stack, open_stack
 from vigil.database import connected
@@ -39,10 +40,6 @@ ALLOWED_LATENESS_S = 10
 _RETRAIN_LIMIT_S = 300
 _BACKFILL_LIMIT_S = 300
 _ALERT_LIMIT_S = 420
-
-
-class DemoError(Exception):
-    """A step of the demo did not happen."""
 
 
 @dataclass

@@ -64,7 +64,7 @@ class TakeReleaseLeaseSensor(BaseSensorOperator):
             serving = in_transaction(connection, lambda cursor: champion(cursor, self.model))
         version = serving.model_version if serving else None
         self.log.info("The champion is %s", version or "nobody yet")
-        return PokeReturnValue(is_done=True, xcom_value={"champion": version})
+        return PokeReturnValue(is_done=True, xcom_value=version)
 
 
 class GiveBackReleaseLeaseOperator(BaseOperator):
@@ -173,9 +173,7 @@ class DeployModelOperator(BaseOperator):
             )
         return self._deploy(context, round_number=1)
 
-    def resume(
-        self, context: Context, event: dict[str, Any], round_number: int, moved: bool
-    ) -> dict[str, Any]:
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Look at the endpoint, which stands still now, and go on."""
         from vigil.database import connected
         from vigil.release.deployment import State, deployment_state, mark_failed
@@ -188,13 +186,13 @@ class DeployModelOperator(BaseOperator):
         self.log.info("%s: %s", deployment.model_version, found.detail)
         if found.state is State.SERVING:
             return deployment.to_json()
-        if moved or round_number == _MOST_ROUNDS:
+        if event["moved"] or event["round_number"] == _MOST_ROUNDS:
             with connected(open_database(opened.settings)) as connection:
                 mark_failed(connection, deployment)
             raise AirflowFailException(
                 f"{deployment.model_version} was not taken into service: {found.detail}"
             )
-        return self._deploy(context, round_number + 1)
+        return self._deploy(context, event["round_number"] + 1)
 
     def _deploy(self, context: Context, round_number: int) -> dict[str, Any]:
         from vigil.aws import S3Location
@@ -227,9 +225,10 @@ class DeployModelOperator(BaseOperator):
                     aws_conn_id=opened.settings.aws_conn_id,
                     poll_s=self.poll_s or (0.5 if opened.aws.endpoint_url else _POLL_S),
                     deadline=time.time() + _LONGEST_DEPLOYMENT.total_seconds(),
+                    round_number=round_number,
+                    moved=found.state is State.MOVING,
                 ),
                 method_name="resume",
-                kwargs={"round_number": round_number, "moved": found.state is State.MOVING},
             )
         return deployment.to_json()
 
@@ -301,14 +300,27 @@ class EndpointTrigger(BaseTrigger):
         aws_conn_id: Airflow connection of the AWS account.
         poll_s: seconds between two looks.
         deadline: seconds since the epoch; the same after a restart of the triggerer.
+        round_number: how often the operator has begun; handed back with the event.
+        moved: whether the operator itself set the endpoint in motion; handed back with the event.
     """
 
-    def __init__(self, *, endpoint: str, aws_conn_id: str, poll_s: float, deadline: float) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        aws_conn_id: str,
+        poll_s: float,
+        deadline: float,
+        round_number: int,
+        moved: bool,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow types only part of itself
         self.endpoint = endpoint
         self.aws_conn_id = aws_conn_id
         self.poll_s = poll_s
         self.deadline = deadline
+        self.round_number = round_number
+        self.moved = moved
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what a triggerer needs to build this trigger again."""
@@ -319,19 +331,20 @@ class EndpointTrigger(BaseTrigger):
                 "aws_conn_id": self.aws_conn_id,
                 "poll_s": self.poll_s,
                 "deadline": self.deadline,
+                "round_number": self.round_number,
+                "moved": self.moved,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the endpoint until it is no longer in motion."""
         hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=self.aws_conn_id, client_type="sagemaker")
+        timed_out = False
         async with await hook.get_async_conn() as client:
-            while await self._in_motion(client):
-                if time.time() > self.deadline:
-                    yield TriggerEvent({"timed_out": True})
-                    return
+            while not timed_out and await self._in_motion(client):
                 await asyncio.sleep(self.poll_s)
-        yield TriggerEvent({"timed_out": False})
+                timed_out = time.time() > self.deadline
+        yield TriggerEvent({"timed_out": timed_out, "round_number": self.round_number, "moved": self.moved})
 
     async def _in_motion(self, client: Any) -> bool:
         try:
