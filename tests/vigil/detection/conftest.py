@@ -61,9 +61,10 @@ def released(connection: Connection[Any]) -> Callable[..., str]:
 def insert_release(connection: Connection[Any], version: str, status: str, band: Band) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO released_models"
-            " VALUES (%s, 'event-counts', %s, %s, '', '', '', '', '', %s, '{}', %s, %s, %s)",
-            (version, ENDPOINT, version.replace("/", "-"), json.dumps(band.to_json()), status, NOW, NOW),
+            "INSERT INTO released_models (model_version, model, endpoint, variant, band, status, created_at,"
+            " model_package_arn, endpoint_config, sagemaker_model, model_data_url, training_job, metrics)"
+            " VALUES (%s, 'event-counts', %s, %s, %s, %s, %s, '', '', '', '', '', '{}')",
+            (version, ENDPOINT, version.replace("/", "-"), json.dumps(band.to_json()), status, NOW),
         )
     connection.commit()
 
