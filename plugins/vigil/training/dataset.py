@@ -6,7 +6,7 @@
     heldout/test.csv             the same, of the test part
     schema.json                  names the columns and says how all was made; written last
 
-The export is read twice, a series at a time: once to check it and to find where to cut, once to write.
+The export is read twice, a series at a time: once to check and to count it, once to write.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +24,12 @@ from vigil.aws import S3Location, content_hash
 from vigil.bands import rows_needed
 from vigil.errors import DataError
 from vigil.features import FEATURE_NAMES, features_of, lookback_of
-from vigil.training.export import Manifest, csv_field, read_manifest
+from vigil.training.export import csv_field, read_manifest
 from vigil.training.series import SeriesCounts, read_series
 from vigil.training.spec import ModelSpec
-from vigil.training.split import part_labels, part_sizes
+from vigil.training.split import cut_sizes, part_labels
 from vigil.training.uploads import StreamedUpload
-from vigil.windows import WINDOW_SECONDS, WINDOWS_PER_DAY, window_at, window_number
+from vigil.windows import WINDOW_SECONDS, WINDOWS_PER_DAY
 
 LABEL = "observed"
 KEYS = ("series", "window_start")
@@ -61,7 +59,6 @@ class Dataset:
         series: how many there are.
         skipped_rows: at the start of each series, left out for want of windows to look back to.
         method: of the split.
-        cuts: first window of the validation and of the test part; none in a random split.
         checksum: SHA-256 over the content of all files, in hex.
     """
 
@@ -75,7 +72,6 @@ class Dataset:
     series: int
     skipped_rows: int
     method: str
-    cuts: tuple[datetime, ...]
     checksum: str
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +87,6 @@ class Dataset:
             "series": self.series,
             "skipped_rows": self.skipped_rows,
             "method": self.method,
-            "cuts": [cut.isoformat() for cut in self.cuts],
             "checksum": self.checksum,
         }
 
@@ -109,7 +104,6 @@ class Dataset:
             series=content["series"],
             skipped_rows=content["skipped_rows"],
             method=content["method"],
-            cuts=tuple(datetime.fromisoformat(cut) for cut in content["cuts"]),
             checksum=content["checksum"],
         )
 
@@ -138,12 +132,12 @@ def prepare_dataset(
     """
     export = read_manifest(s3, manifest)
     warm_up = spec.data.warm_up_days * WINDOWS_PER_DAY
-    survey = _survey(export, read_series(s3, export), warm_up)
-    split = _split(spec, survey)
+    rows_of_series, skipped = _rows_of_series(read_series(s3, export), warm_up)
+    labels = _labels(spec, rows_of_series, skipped)
     s3.delete_object(Bucket=destination.bucket, Key=(destination / SCHEMA).key)
     with ExitStack() as stack:
         files = _Files(*(stack.enter_context(StreamedUpload(s3, destination / name)) for name in _FILES))
-        rows = _write(files, read_series(s3, export), warm_up, split, progress)
+        rows = _write(files, read_series(s3, export), warm_up, labels, progress)
     dataset = Dataset(
         location=destination,
         manifest=manifest,
@@ -153,9 +147,8 @@ def prepare_dataset(
         keys=KEYS,
         rows=dict(zip(PARTS, rows, strict=True)),
         series=export.series,
-        skipped_rows=survey.skipped,
+        skipped_rows=skipped,
         method=spec.split.method,
-        cuts=split.times,
         checksum=content_hash([file.sha256 for file in files], length=64),
     )
     body = json.dumps(dataset.to_json(), indent=2).encode()
@@ -163,93 +156,49 @@ def prepare_dataset(
     return dataset
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """How many rows each window has, over all series.
-
-    Attributes:
-        first: number of the first window since the epoch.
-        rows: of consecutive windows, shape (m,).
-        skipped: rows of the warm-up.
-    """
-
-    first: int
-    rows: NDArray[np.int64]
-    skipped: int
-
-
-def _survey(export: Manifest, series: Iterable[SeriesCounts], warm_up: int) -> _Survey:
-    first = window_number(export.since)
-    rows = np.zeros(window_number(export.until) - first + 1, dtype=np.int64)
-    everything = 0
+def _rows_of_series(series: Iterable[SeriesCounts], warm_up: int) -> tuple[list[int], int]:
+    """Return how many rows each series gives, in the order of the export, and how many the warm-up takes."""
+    rows, skipped = [], 0
     for counts in series:
-        known = counts.known(0)
-        everything += len(known)
-        rows[known[known >= warm_up] + counts.first - first] += 1
-    return _Survey(first, rows, everything - int(rows.sum()))
+        rows.append(len(counts.known(warm_up)))
+        skipped += len(counts.known(0)) - rows[-1]
+    return rows, skipped
 
 
-@dataclass(frozen=True)
-class _Split:
-    """Says which part a row belongs to.
+def _labels(spec: ModelSpec, rows: Sequence[int], skipped: int) -> NDArray[np.int8]:
+    """Choose the part of every row, in the order of the export.
 
-    Attributes:
-        cuts: numbers of the first window of the validation and of the test part, in a chronological split.
-        labels: part of each row in the order of the export, in a random split.
-    """
-
-    cuts: NDArray[np.int64] | None
-    labels: NDArray[np.int8] | None
-
-    @property
-    def times(self) -> tuple[datetime, ...]:
-        """Return the cuts as times."""
-        return () if self.cuts is None else tuple(window_at(int(cut)) for cut in self.cuts)
-
-    def parts_of(self, windows: NDArray[np.int64], row: int) -> NDArray[np.int64]:
-        """Return the parts of some windows, the first of which is this row of the export; shape (n,)."""
-        if self.cuts is not None:
-            return np.searchsorted(self.cuts, windows, side="right").astype(np.int64)
-        assert self.labels is not None  # noqa: S101 - one of the two is always there
-        return self.labels[row : row + len(windows)].astype(np.int64)
-
-
-def _split(spec: ModelSpec, survey: _Survey) -> _Split:
-    """Choose the part of every row.
+    Chronological means each series by its own time: one that began late or has ended is held out too, so that
+    the evaluation speaks for all of them.
 
     Raises:
         DataError: a part would be empty, or too small to calibrate the band on.
     """
-    rows = int(survey.rows.sum())
-    if rows == 0:
+    total = sum(rows)
+    if total == 0:
         raise DataError(
-            f"All {survey.skipped} windows lie in the first {spec.data.warm_up_days} days of their series, "
+            f"All {skipped} windows lie in the first {spec.data.warm_up_days} days of their series, "
             "which are left out: wait for more, or lower data.warm_up_days in the model spec."
         )
-    sizes = part_sizes(rows, spec.split.shares)
-    if spec.split.method == "random":
-        split = _Split(None, part_labels(rows, spec.split.shares, "random", spec.split.seed))
-    else:
-        # The same two times cut all series, so that no series tells another's future.
-        until_window = np.cumsum(survey.rows)
-        borders = np.searchsorted(until_window, np.cumsum(sizes)[:-1]) + 1
-        at_border = [0, *until_window[borders - 1], rows]
-        sizes = tuple(int(end - start) for start, end in pairwise(at_border))
-        split = _Split(survey.first + borders.astype(np.int64), None)
-    if 0 in sizes:
-        windows = int(np.count_nonzero(survey.rows))
+    labels = part_labels(total, spec.split.shares, spec.split.method, spec.split.seed)
+    if spec.split.method == "chronological":
+        sizes = np.array([cut_sizes(count, spec.split.shares) for count in rows])
+        labels = np.repeat(np.tile(np.arange(len(PARTS), dtype=np.int8), len(rows)), sizes.ravel())
+    sizes_of_parts = np.bincount(labels, minlength=len(PARTS))
+    if 0 in sizes_of_parts:
         raise DataError(
-            f"{rows} rows in {windows} windows are too few to cut at two times: at least "
-            f"{len(PARTS)} windows are needed, and many more to learn from."
+            f"{total} rows of {len(rows)} series are too few to hold some of each series out: wait for more "
+            "windows."
         )
+    calibrating = int(sizes_of_parts[_VALIDATION])
     needed = rows_needed(spec.band.coverage)
-    if sizes[_VALIDATION] < needed:
+    if calibrating < needed:
         raise DataError(
-            f"{rows} rows leave {sizes[_VALIDATION]} for validation, and a band of coverage "
+            f"{total} rows leave {calibrating} for validation, and a band of coverage "
             f"{spec.band.coverage} needs {needed} to calibrate on: wait for more windows, "
             "lower band.coverage or raise split.validation in the model spec."
         )
-    return split
+    return labels
 
 
 class _Files(NamedTuple):
@@ -263,7 +212,7 @@ def _write(
     files: _Files,
     series: Iterable[SeriesCounts],
     warm_up: int,
-    split: _Split,
+    labels: NDArray[np.int8],
     progress: Progress | None,
 ) -> tuple[int, ...]:
     """Write the rows of all series to their files; return how many each part got."""
@@ -272,7 +221,8 @@ def _write(
         known = counts.known(warm_up)
         for start in range(0, len(known), _CHUNK_ROWS):
             positions = known[start : start + _CHUNK_ROWS]
-            parts = split.parts_of(counts.first + positions, sum(written))
+            row = sum(written)
+            parts = labels[row : row + len(positions)]
             for part in range(len(PARTS)):
                 chosen = positions[parts == part]
                 written[part] += len(chosen)

@@ -62,7 +62,7 @@ class SplitSpec(_Part):
     """How rows are shared out.
 
     Attributes:
-        method: `chronological`, by the same two times for all series, or `random`.
+        method: `chronological`, each series by its own time, or `random`.
         train: share to fit on.
         validation: share to stop early and to calibrate the band on.
         test: share that nothing but the evaluation sees.

@@ -35,10 +35,10 @@ def part_sizes(rows: int, shares: Sequence[float]) -> tuple[int, ...]:
     exact = [Fraction(str(share)) for share in shares]
     if min(exact, default=0) <= 0 or sum(exact) != 1:
         raise ValueError(f"the shares {tuple(shares)} must be positive and make 1 together")
-    sizes = _sizes(rows, exact)
+    sizes = cut_sizes(rows, shares)
     if 0 in sizes:
         needed = max(rows, len(exact))
-        while 0 in _sizes(needed, exact):
+        while 0 in cut_sizes(needed, shares):
             needed += 1
         raise DataError(
             f"{rows} rows are too few to split {' / '.join(f'{share:g}' for share in shares)}: "
@@ -47,8 +47,10 @@ def part_sizes(rows: int, shares: Sequence[float]) -> tuple[int, ...]:
     return sizes
 
 
-def _sizes(rows: int, shares: Sequence[Fraction]) -> tuple[int, ...]:
-    borders = [int(sum(shares[:count]) * rows) for count in range(len(shares) + 1)]
+def cut_sizes(rows: int, shares: Sequence[float]) -> tuple[int, ...]:
+    """Return the sizes of the parts of so many rows; of very few rows a part may get none."""
+    exact = [Fraction(str(share)) for share in shares]
+    borders = [int(sum(exact[:count]) * rows) for count in range(len(exact) + 1)]
     return tuple(end - start for start, end in pairwise(borders))
 
 

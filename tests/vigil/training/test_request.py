@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from tests.vigil.training.history import MONDAY, small_spec
+from tests.vigil.training.history import small_spec
 from vigil.aws import S3Location
 from vigil.features import FEATURE_NAMES
 from vigil.training.dataset import Dataset
@@ -46,7 +46,6 @@ def dataset_of(run: TrainingRun) -> Dataset:
         series=1,
         skipped_rows=0,
         method="chronological",
-        cuts=(MONDAY, MONDAY),
         checksum="0" * 64,
     )
 
