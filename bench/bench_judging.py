@@ -132,8 +132,8 @@ def fill(database: Database, end: datetime) -> None:
         cursor.execute(
             "INSERT INTO released_models (model_version, model, endpoint, variant, band, status, created_at,"
             " model_package_arn, endpoint_config, sagemaker_model, model_data_url, training_job, metrics)"
-            " VALUES ('event-counts/1', 'event-counts', %s, %s, %s, 'champion', %s, '', '', '', '', '', '{}')",
-            (ENDPOINT, VARIANT, json.dumps(band.to_json()), end),
+            " VALUES (%s, 'event-counts', %s, %s, %s, 'champion', %s, '', '', '', '', '', '{}')",
+            ("event-counts/1", ENDPOINT, VARIANT, json.dumps(band.to_json()), end),
         )
         cursor.executemany(
             "INSERT INTO series VALUES (%s, 'shop', %s, %s, NULL, %s, %s, %s, 0)",

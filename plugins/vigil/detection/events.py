@@ -102,11 +102,11 @@ class Events:
 
     def windows(self) -> list[tuple[str, datetime]]:
         """Return the windows that hold these events, each once, in the order of their key."""
-        numbers = self.occurred // WINDOW_MICROSECONDS
-        distinct = np.unique(np.stack([self.series, numbers], axis=1), axis=0)
+        distinct = set(
+            zip(self.series.tolist(), (self.occurred // WINDOW_MICROSECONDS).tolist(), strict=True)
+        )
         return sorted(
-            (self.names[series], instant_of(number * WINDOW_MICROSECONDS))
-            for series, number in distinct.tolist()
+            (self.names[series], instant_of(number * WINDOW_MICROSECONDS)) for series, number in distinct
         )
 
     def rows(self) -> list[tuple[str, int, str]]:

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import pymysql
+
 from vigil.database import Database, connected, statement
 from vigil.detection.events import EVENT_ID_LIMIT, Events, Row, is_series_name
 from vigil.detection.pipeline import TableOptions
 from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position
+from vigil.errors import DatabaseError
 
 _BEGINNING = datetime(1970, 1, 1)
 
@@ -32,7 +35,11 @@ class Table:
         return self.options.name
 
     def take(self, position: Position | None, now: datetime) -> Batch:
-        """Return the next rows in the order of their arrival; at the end go back by `settle_s`."""
+        """Return the next rows in the order of their arrival; at the end go back by `settle_s`.
+
+        Raises:
+            DatabaseError: the database cannot be reached, or the table cannot be read as it is described.
+        """
         arrived = datetime.fromisoformat(position["arrived"]) if position else _BEGINNING
         event_id = position["event_id"] if position else None
         settle = timedelta(seconds=self.options.settle_s)
@@ -59,15 +66,14 @@ class Table:
             # Before the rows: what commits between the two is read next time.
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
             ((clock,),) = cursor.fetchall()
-            cursor.execute(
-                self._query(),
-                {
-                    "series": self.options.series,
-                    "arrived": arrived,
-                    "event_id": event_id,
-                    "limit": EVENTS_PER_BATCH,
-                },
-            )
+            values = {"series": self.options.series, "arrived": arrived, "event_id": event_id}
+            try:
+                cursor.execute(self._query(), {**values, "limit": EVENTS_PER_BATCH})
+            except (pymysql.err.ProgrammingError, pymysql.err.OperationalError) as error:
+                raise DatabaseError(
+                    f"The source {self.name} cannot read the table {self.options.table} ({error.args[-1]}): "
+                    "correct its table and columns in the pipeline settings, and grant SELECT on it."
+                ) from error
             return clock, list(cursor.fetchall())
 
     def _query(self) -> str:

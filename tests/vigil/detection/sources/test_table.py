@@ -14,6 +14,7 @@ from vigil.detection.events import instant_of
 from vigil.detection.pipeline import TableOptions
 from vigil.detection.sources import table as tables
 from vigil.detection.sources.table import Table
+from vigil.errors import DatabaseError
 from vigil.settings import Settings
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -129,6 +130,16 @@ def test_a_table_of_one_series_needs_no_column_for_it(
     shop.commit()
     batch = source(blank_database, series_column=None, series="sales").take(None, now)
     assert batch.events.names == ("sales",)
+
+
+@pytest.mark.parametrize("wrong", [{"table": "blank.nothing"}, {"time_column": "no_such_column"}])
+def test_a_table_that_is_not_as_described_is_named(
+    shop: Connection[Any], blank_database: Database, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(
+        DatabaseError, match=r"source shop cannot read the table .*correct its table and columns"
+    ):
+        source(blank_database, **wrong).take(None, NOW)
 
 
 def test_rows_that_are_no_events_are_counted_and_passed_over(
