@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -193,7 +195,13 @@ def _insert(cursor: Cursor, events: Events) -> int:
     return sum(
         cursor.execute(
             statement("detection/insert_events"),
-            {"events": as_json(rows[start : start + _EVENTS_PER_STATEMENT])},
+            {"events": as_json(_by_series(rows[start : start + _EVENTS_PER_STATEMENT]))},
         )
         for start in range(0, len(rows), _EVENTS_PER_STATEMENT)
     )
+
+
+def _by_series(rows: list[tuple[str, int, str]]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Yield each series with its events: naming it once makes the statement a third shorter."""
+    for series, own in groupby(rows, key=itemgetter(0)):
+        yield series, [(occurred, event_id) for _, occurred, event_id in own]
