@@ -37,6 +37,8 @@ def serve(
     """Answer until SIGTERM or SIGINT, in the foreground; the first line of output tells the URL."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    # Containers run in folders of their own.
+    state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     with _only_one(state_dir):
         _serve(port, state_dir)

@@ -15,6 +15,7 @@ import httpx
 from local_stack.stack import ADMIN, PROJECT, Stack
 
 _HEALTHY_LIMIT_S = 120
+_BACKFILL_CREATION_LIMIT_S = 60
 _TERMINAL = ("success", "failed")
 
 
@@ -155,7 +156,13 @@ class AirflowApi:
             "max_active_runs": at_once,
             "reprocess_behavior": "none",
         }
-        return int(self._request("POST", "/api/v2/backfills", json=body)["id"])
+        # On SQLite Airflow gives up when its own scheduler writes at that moment, takes back what it began,
+        # and answers 503 so that one tries again.
+        for _ in every(0.2, _BACKFILL_CREATION_LIMIT_S, f"Airflow to take the backfill of {dag_id}"):
+            answer = self._client.post("/api/v2/backfills", json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+        return int(_content(answer)["id"])
 
     def follow(
         self,
@@ -192,10 +199,14 @@ class AirflowApi:
         return self._request("GET", path, params=parameters)
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._client.request(method, path, **options)
-        if answer.is_error:
-            raise RuntimeError(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:2000]}")
-        return answer.json()
+        return _content(self._client.request(method, path, **options))
+
+
+def _content(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        raise RuntimeError(f"Airflow refused {asked}: {answer.status_code} {answer.text[:2000]}")
+    return answer.json()
 
 
 def every(pause_s: float, limit_s: float, what: str) -> Iterator[None]:

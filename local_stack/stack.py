@@ -170,6 +170,8 @@ def open_stack(folder: Path = VAR / "stack") -> Stack:
 
     Ports stay the same as long as the stack lives, so that links and queue addresses stay true.
     """
+    # The processes run in a folder of their own.
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     ports_file = folder / "ports.json"
     if not ports_file.exists():

@@ -15,7 +15,7 @@ LIVE_SERIES = "orders"
 REPLAY = "nab"
 # So that a window is due soon after the first model serves, whenever in a window the demo begins.
 _LIVE_LEAD = timedelta(minutes=2)
-_SPIKE_FACTOR = 8.0
+_SPIKE_FACTOR = 10.0
 
 
 @dataclass(frozen=True)

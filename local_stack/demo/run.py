@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from rich.console import Console
@@ -112,7 +114,8 @@ def run_demo(folder: Path, keep: bool, console: Console) -> int:
 
 def _turn_the_loop(demo: Demo) -> dict[str, Any]:
     demo.plan.write_pipeline(demo.pipeline_file, hold_back=True)
-    with ThreadPoolExecutor() as pool:
+    given_up = Event()
+    with ThreadPoolExecutor() as pool, _set_at_the_end(given_up):
         outputs = start_services(
             demo.stack,
             demo.tell,
@@ -126,7 +129,7 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
         client = _client(demo)
         client.start()
         try:
-            alert = pool.submit(_await_alert, demo, outputs["AlertQueueUrl"])
+            alert = pool.submit(_await_alert, demo, outputs["AlertQueueUrl"], given_up)
             demo.plan.write_pipeline(demo.pipeline_file, hold_back=False)
             _ingest(demo, "the last two weeks, which no model has seen")
             _backfill(demo, api)
@@ -136,6 +139,14 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
             client.stop()
     demo.runs += api.runs("detect_anomalies")
     return _summary(demo, [first, second], client)
+
+
+@contextmanager
+def _set_at_the_end(event: Event) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        event.set()
 
 
 def _switch_on(api: AirflowApi) -> None:
@@ -207,14 +218,16 @@ def _backfill(demo: Demo, api: AirflowApi) -> None:
         raise DemoError(f"backfill_detections failed: {', '.join(failed)}")
 
 
-def _await_alert(demo: Demo, queue_url: str) -> None:
-    """Wait until the alert of the spike is in the queue."""
+def _await_alert(demo: Demo, queue_url: str, given_up: Event) -> None:
+    """Wait until the alert of the spike is in the queue, or another step has failed."""
     aws = aws_of(demo.stack)
     wanted = f"{LIVE_SERIES}/{demo.plan.live_from:%Y%m%dT%H%MZ}/opened/1"
     for _ in every(0.2, _ALERT_LIMIT_S, f"the alert {wanted}"):
         demo.alerts += evidence.received(aws, queue_url)
         if any(alert["identity"] == wanted for alert in demo.alerts):
             demo.tell(f"the alert arrived: {wanted}")
+            return
+        if given_up.is_set():
             return
 
 

@@ -5,9 +5,10 @@ the oldest Python among the job images.
 
 Residuals are taken on the Anscombe scale, `2 sqrt(count + 3/8)`, where counts of any size scatter about
 alike (F. J. Anscombe, "The transformation of Poisson, binomial and negative-binomial data", 1948). What
-spread is left differs by series, so each series has a scale, and the scaled residuals of all series are
-pooled. The band is the quantiles of the pool (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random
-World", 2005, section 4.1).
+spread is left differs by series and by side, so each series has a scale below and one above, its own 0.99
+quantiles, and the scaled residuals of all series are pooled. Scales from the middle of the distribution would
+let the series with the heaviest tails widen the band of all others. The band is the quantiles of the pool
+(Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005, section 4.1).
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SCALE_QUANTILE = 0.9
-# Below so many residuals a series' own scale is mostly noise, and it takes the pool's.
+_SCALE_QUANTILE = 0.99
+# Below so many residuals a series' own scales are mostly noise, and it takes the pool's.
 _FEWEST_FOR_A_SCALE = 200
-_SMALLEST_SCALE = 1e-6
+# A Poisson count has a spread of 1; half of it keeps a series that never moved from dividing by nothing.
+_SMALLEST_SCALE = 0.5
+_SMALLEST_QUANTILE = 1e-6
 # 1 - 0.9 is a little less than 0.1: what is a whole number but for that is taken as one.
 _DIGITS = 6
 
@@ -40,15 +43,15 @@ class Band:
         coverage: share of windows that should fall inside.
         lower_quantile: of the pooled scaled residuals; negative.
         upper_quantile: of the pooled scaled residuals; positive.
-        scales: spread of each series on the Anscombe scale.
-        default_scale: spread of a series that the calibration has not seen.
+        scales: spread of each series below and above what was expected, on the Anscombe scale.
+        default_scale: the two of a series that the calibration has not seen.
     """
 
     coverage: float
     lower_quantile: float
     upper_quantile: float
-    scales: dict[str, float]
-    default_scale: float
+    scales: dict[str, tuple[float, float]]
+    default_scale: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
         """Return the band as JSON-like content."""
@@ -57,8 +60,8 @@ class Band:
             "coverage": self.coverage,
             "lower_quantile": self.lower_quantile,
             "upper_quantile": self.upper_quantile,
-            "scales": self.scales,
-            "default_scale": self.default_scale,
+            "scales": {name: list(scale) for name, scale in self.scales.items()},
+            "default_scale": list(self.default_scale),
         }
 
     @classmethod
@@ -74,28 +77,33 @@ class Band:
             coverage=float(content["coverage"]),
             lower_quantile=float(content["lower_quantile"]),
             upper_quantile=float(content["upper_quantile"]),
-            scales={str(name): float(scale) for name, scale in content["scales"].items()},
-            default_scale=float(content["default_scale"]),
+            scales={str(name): _pair(scale) for name, scale in content["scales"].items()},
+            default_scale=_pair(content["default_scale"]),
         )
-
-    def _scales_of(self, series: Sequence[str]) -> Floats:
-        return np.array([self.scales.get(name, self.default_scale) for name in series], dtype=float)
 
     def bounds(self, series: Sequence[str], expected: Floats) -> tuple[Floats, Floats]:
         """Return the lower and upper bound of each window, in events; shapes (n,)."""
         middle = stabilised(expected)
-        scale = self._scales_of(series)
-        lower = counts_of(middle + self.lower_quantile * scale)
-        upper = counts_of(middle + self.upper_quantile * scale)
-        return lower, upper
+        below, above = self._reach(series)
+        return counts_of(middle - below), counts_of(middle + above)
 
     def scores(self, series: Sequence[str], expected: Floats, observed: Floats) -> Floats:
         """Return how far each window is from what was expected; -1 and 1 are the bounds; shape (n,)."""
-        residual = (stabilised(observed) - stabilised(expected)) / self._scales_of(series)
-        scores: Floats = np.where(
-            residual < 0, residual / -self.lower_quantile, residual / self.upper_quantile
-        )
+        residual = stabilised(observed) - stabilised(expected)
+        below, above = self._reach(series)
+        scores: Floats = np.where(residual < 0, residual / below, residual / above)
         return scores
+
+    def _reach(self, series: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return how far the band reaches below and above each window, on the Anscombe scale; shapes (n,)."""
+        scales = np.array([self.scales.get(name, self.default_scale) for name in series], dtype=float)
+        scales = scales.reshape(len(series), 2)
+        return -self.lower_quantile * scales[:, 0], self.upper_quantile * scales[:, 1]
+
+
+def _pair(values: Sequence[float]) -> tuple[float, float]:
+    below, above = values
+    return float(below), float(above)
 
 
 def stabilised(counts: Floats) -> Floats:
@@ -137,16 +145,19 @@ def calibrate(
     names = np.asarray(series)
     default_scale = _scale(residual)
     scales = {}
+    scaled = np.empty_like(residual)
     for name in np.unique(names):
-        own = residual[names == name]
-        scales[str(name)] = _scale(own) if len(own) >= _FEWEST_FOR_A_SCALE else default_scale
-    scaled = np.sort(residual / np.array([scales[str(name)] for name in names]))
+        own = names == name
+        enough = np.count_nonzero(own) >= _FEWEST_FOR_A_SCALE
+        below, above = scales[str(name)] = _scale(residual[own]) if enough else default_scale
+        scaled[own] = np.where(residual[own] < 0, residual[own] / below, residual[own] / above)
+    scaled.sort()
     # Of n residuals and one to come, each rank is equally likely for the newcomer: hence n + 1.
     rank = math.floor(round(_tail(coverage) * (len(scaled) + 1), _DIGITS))
     return Band(
         coverage=coverage,
-        lower_quantile=float(min(scaled[rank - 1], -_SMALLEST_SCALE)),
-        upper_quantile=float(max(scaled[len(scaled) - rank], _SMALLEST_SCALE)),
+        lower_quantile=float(min(scaled[rank - 1], -_SMALLEST_QUANTILE)),
+        upper_quantile=float(max(scaled[len(scaled) - rank], _SMALLEST_QUANTILE)),
         scales=scales,
         default_scale=default_scale,
     )
@@ -161,5 +172,6 @@ def _tail(coverage: float) -> float:
     return (1.0 - coverage) / 2.0
 
 
-def _scale(residual: Floats) -> float:
-    return max(float(np.quantile(np.abs(residual), _SCALE_QUANTILE)), _SMALLEST_SCALE)
+def _scale(residual: Floats) -> tuple[float, float]:
+    below, above = np.quantile(residual, [1.0 - _SCALE_QUANTILE, _SCALE_QUANTILE])
+    return max(-float(below), _SMALLEST_SCALE), max(float(above), _SMALLEST_SCALE)

@@ -29,7 +29,7 @@ WIDE_BAND = Band(
     float(stabilised(np.array([1.0]))[0] - stabilised(np.array([4.0]))[0]),
     float(stabilised(np.array([9.0]))[0] - stabilised(np.array([4.0]))[0]),
     {},
-    1.0,
+    (1.0, 1.0),
 )
 
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from vigil.bands import Band, calibrate, counts_of, stabilised
 
+spreads = st.tuples(st.floats(0.01, 10), st.floats(0.01, 10))
 bands = st.builds(
     Band,
     coverage=st.floats(0.5, 0.999),
     lower_quantile=st.floats(-20, -0.01),
     upper_quantile=st.floats(0.01, 20),
-    scales=st.dictionaries(st.sampled_from(["orders", "clicks"]), st.floats(0.01, 10)),
-    default_scale=st.floats(0.01, 10),
+    scales=st.dictionaries(st.sampled_from(["orders", "clicks"]), spreads),
+    default_scale=spreads,
 )
 counts = st.floats(0, 1e6)
 
@@ -97,3 +98,15 @@ def test_the_tails_of_the_calibration_windows_lie_outside_as_often_as_promised()
     scores = band.scores(["orders"] * 1_000, rates, observed)
     assert np.sum(scores > 1 + 1e-9) <= 10
     assert np.sum(scores < -1 - 1e-9) <= 10
+
+
+def test_a_series_with_heavy_tails_does_not_widen_the_band_of_a_calm_one() -> None:
+    random = np.random.default_rng(3)
+    expected = np.full(6_000, 50.0)
+    calm = random.poisson(50, 6_000).astype(float)
+    wild = calm * random.choice([1, 30], 6_000, p=[0.97, 0.03])
+    series = ["calm"] * 6_000 + ["wild"] * 6_000
+    band = calibrate(series, np.tile(expected, 2), np.concatenate([calm, wild]), 0.999)
+    _, upper = band.bounds(["calm", "wild"], np.array([50.0, 50.0]))
+    assert upper[0] < 120
+    assert upper[1] > 1_000

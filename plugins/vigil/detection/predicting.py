@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from vigil.errors import CloudError
+from vigil.predictions import CSV, predictions_of, request_body
 
 REAL_TIME_PAYLOAD_BYTES = 6_291_456
 SERVERLESS_PAYLOAD_BYTES = 4 * 1024 * 1024
@@ -69,18 +68,29 @@ class EndpointPredictor:
         variants: list[str] = []
         calls = 0
         for body, rows in _bodies(features, self.payload_bytes):
-            answer, variant = self._invoke(body)
-            expected.extend(self._numbers(answer, rows))
+            answer, content_type, variant = self._invoke(body)
+            expected.extend(self._numbers(answer, content_type, rows))
             variants.extend([variant] * rows)
             calls += 1
         return Predictions(np.array(expected, dtype=float), variants, calls)
 
-    def _invoke(self, body: bytes) -> tuple[str, str]:
+    def _numbers(self, answer: bytes, content_type: str, rows: int) -> list[float]:
         try:
-            response = self.client.invoke_endpoint(
-                EndpointName=self.endpoint, ContentType="text/csv", Body=body
+            return predictions_of(answer, content_type, rows)
+        except CloudError as error:
+            raise CloudError(
+                f"The answer of the endpoint {self.endpoint} cannot be used: {error} Does it serve the model "
+                "it was released with? If not, roll back."
+            ) from error
+
+    def _invoke(self, body: bytes) -> tuple[bytes, str, str]:
+        try:
+            response = self.client.invoke_endpoint(EndpointName=self.endpoint, ContentType=CSV, Body=body)
+            return (
+                response["Body"].read(),
+                response["ContentType"],
+                response.get("InvokedProductionVariant", ""),
             )
-            return response["Body"].read().decode(), response.get("InvokedProductionVariant", "")
         except ClientError as error:
             raise CloudError(
                 f"The endpoint {self.endpoint} did not predict ({error}): see whether it is in service, and "
@@ -92,41 +102,17 @@ class EndpointPredictor:
                 "connection. The windows stay unjudged and are judged next time."
             ) from error
 
-    def _numbers(self, answer: str, rows: int) -> list[float]:
-        try:
-            numbers = _parsed(answer)
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._unusable(f"{answer[:80]!r} holds no predictions ({error})") from error
-        if len(numbers) != rows:
-            raise self._unusable(f"{len(numbers)} predictions came for {rows} windows")
-        if not all(map(math.isfinite, numbers)):
-            raise self._unusable("some predictions are not finite")
-        return numbers
-
-    def _unusable(self, why: str) -> CloudError:
-        return CloudError(
-            f"The answer of the endpoint {self.endpoint} cannot be used: {why}. Does it serve the model that "
-            "was released? If not, roll back."
-        )
-
 
 def _bodies(features: NDArray[np.float64], payload_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Yield CSV bodies within the limit, and how many rows each has."""
-    lines: list[str] = []
+    lines: list[bytes] = []
     size = 0
     for row in features.tolist():
-        line = ",".join(map(repr, row))
+        line = request_body([row])
         if lines and size + len(line) + 1 > payload_bytes:
-            yield "\n".join(lines).encode(), len(lines)
+            yield b"\n".join(lines), len(lines)
             lines, size = [], 0
         lines.append(line)
         size += len(line) + 1
     if lines:
-        yield "\n".join(lines).encode(), len(lines)
-
-
-def _parsed(answer: str) -> list[float]:
-    """Read numbers from CSV or lines, as XGBoost answers, or from JSON, as the linear learner does."""
-    if answer.lstrip().startswith("{"):
-        return [float(prediction["score"]) for prediction in json.loads(answer)["predictions"]]
-    return [float(text) for text in answer.replace(",", "\n").split()]
+        yield b"\n".join(lines), len(lines)

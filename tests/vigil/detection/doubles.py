@@ -21,7 +21,7 @@ WINDOW = timedelta(minutes=5)
 VERSION = "event-counts/1"
 VARIANT = "event-counts-1"
 ENDPOINT = "event-counts"
-BAND = Band(coverage=0.99, lower_quantile=-3.0, upper_quantile=3.0, scales={}, default_scale=1.0)
+BAND = Band(coverage=0.99, lower_quantile=-3.0, upper_quantile=3.0, scales={}, default_scale=(1.0, 1.0))
 
 
 def at(text: str) -> datetime:

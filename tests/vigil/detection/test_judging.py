@@ -148,7 +148,7 @@ def test_each_window_is_held_against_the_band_of_the_version_that_answered(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
-    wide = Band(0.99, lower_quantile=-99.0, upper_quantile=99.0, scales={}, default_scale=1.0)
+    wide = Band(0.99, lower_quantile=-99.0, upper_quantile=99.0, scales={}, default_scale=(1.0, 1.0))
     released("event-counts/2", status="deploying", band=wide)
     counted("orders", [90], first=at("12:00"), live_from=at("12:00"))
     outcome = judge(Expecting(20, variant="event-counts-2"))

@@ -28,7 +28,11 @@ class Runtime:
             raise self.answer
         sums = [sum(map(float, line.split(","))) for line in Body.decode().split("\n")]
         text = self.answer if isinstance(self.answer, str) else "\n".join(map(repr, sums))
-        return {"Body": io.BytesIO(text.encode()), "InvokedProductionVariant": "blue"}
+        return {
+            "Body": io.BytesIO(text.encode()),
+            "ContentType": "application/json" if text.startswith("{") else "text/csv",
+            "InvokedProductionVariant": "blue",
+        }
 
 
 def predict(runtime: Runtime, rows: int = 2, **options: Any) -> Any:
@@ -69,11 +73,11 @@ def test_csv_lines_and_json_are_understood(answer: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ("1.5", "1 predictions came for 2 windows"),
-        ("1,2,3", "3 predictions came for 2 windows"),
-        ("", "0 predictions came for 2 windows"),
-        ("1.5,nan", "not finite"),
-        ("1.5,inf", "not finite"),
+        ("1.5", "1 predictions to 2 rows"),
+        ("1,2,3", "3 predictions to 2 rows"),
+        ("", "holds no predictions"),
+        ("1.5,nan", "no finite number"),
+        ("1.5,inf", "no finite number"),
         ("<html>", "holds no predictions"),
         (json.dumps({"predictions": [{"label": 1}, {"label": 2}]}), "holds no predictions"),
         ("{", "holds no predictions"),
