@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from local_stack.stack import ADMIN, VAR, Stack, open_stack
 from vigil.errors import VigilError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(highlight=False)
+# Wide enough for the tables, also where the output is no terminal.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
 @app.command()

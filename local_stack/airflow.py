@@ -123,6 +123,10 @@ class AirflowApi:
         """Let a DAG run."""
         self._request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
+    def pause(self, dag_id: str) -> None:
+        """Let a DAG run no more; what runs goes on."""
+        self._request("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
+
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> DagRun:
         """Start a run by hand."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}

@@ -47,6 +47,8 @@ def write_settings(outputs: dict[str, str], file: Path, further: dict[str, Any])
         "bucket": outputs["BucketName"],
         "alert_topic_arn": outputs["AlertTopicArn"],
         "sagemaker_role_arn": outputs["SageMakerRoleArn"],
+        # The embedded AWS's jobs take seconds.
+        "poll_interval_s": 0.5,
         **further,
     }
     file.write_text(json.dumps(settings, indent=2))

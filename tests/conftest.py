@@ -151,6 +151,7 @@ def vigil_environment(aws: Aws, database: Database, monkeypatch: pytest.MonkeyPa
         "ALERT_TOPIC_ARN": topic,
         "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/sagemaker",
         "ALLOWED_LATENESS_S": "10",
+        "POLL_INTERVAL_S": "0.2",
     }
     for name, value in options.items():
         monkeypatch.setenv(f"AIRFLOW__VIGIL__{name}", value)

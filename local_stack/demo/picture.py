@@ -98,7 +98,7 @@ def draw(
     axes.xaxis.set_major_locator(mdates.DayLocator())
     axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b"))
     axes.set_xlim(starts[0], starts[-1])
-    axes.legend(loc="upper left", ncols=5, frameon=False)
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=110)
     plt.close(figure)

@@ -37,6 +37,7 @@ class Settings(BaseModel):
         allowed_lateness_s: seconds that a window stays open for late events after its end.
         too_late_after_h: hours behind its series' watermark from which an event is refused.
         event_retention_days: days that raw events are kept; counts are kept for ever.
+        poll_interval_s: seconds between two looks at a job or a deployment.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class Settings(BaseModel):
     allowed_lateness_s: float = Field(default=60, ge=0)
     too_late_after_h: float = Field(default=72, gt=0)
     event_retention_days: int = Field(default=90, ge=1)
+    poll_interval_s: float = Field(default=15, gt=0)
 
     @model_validator(mode="after")
     def _late_events_find_their_window(self) -> Self:

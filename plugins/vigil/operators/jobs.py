@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # What provisioning, download and upload may take beyond the job's own maximum run time.
 _SLACK_S = 30 * 60
-_POLL_S = 15.0
 
 
 class SageMakerJobOperator(BaseOperator):
@@ -33,16 +32,12 @@ class SageMakerJobOperator(BaseOperator):
 
     A retry adopts the job of the first try; killing the task stops the job, whether a worker or the triggerer
     holds it; a stopped job is a failure.
-
-    Args:
-        poll_s: seconds between two looks at the job; by default 15, and 0.5 on a laptop's embedded AWS.
     """
 
     kind: JobKind
 
-    def __init__(self, *, poll_s: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.poll_s = poll_s
         self._job_name: str | None = None
 
     def request(self, context: Context) -> dict[str, Any]:
@@ -67,7 +62,7 @@ class SageMakerJobOperator(BaseOperator):
                 kind=self.kind.api_name,
                 job_name=self._job_name,
                 aws_conn_id=settings.aws_conn_id,
-                poll_s=self.poll_s or (0.5 if aws.endpoint_url else _POLL_S),
+                poll_s=settings.poll_interval_s,
                 deadline=time.time() + _longest_run_s(request) + _SLACK_S,
             ),
             method_name="resume",

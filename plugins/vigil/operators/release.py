@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vigil.release.deployment import Deployment
     from vigil.release.registry import RegisteredModel
 
-_POLL_S = 15.0
 _LONGEST_DEPLOYMENT = timedelta(hours=2)
 # Waiting for a deletion or for somebody else's update comes before the deployment itself.
 _MOST_ROUNDS = 4
@@ -154,16 +153,14 @@ class DeployModelOperator(BaseOperator):
     Args:
         model: name of the model spec (templated).
         registered: as the registration returned it (templated).
-        poll_s: seconds between two looks at the endpoint; by default 15, and 0.5 on a laptop's embedded AWS.
     """
 
     template_fields = ("model", "registered")
 
-    def __init__(self, *, model: str, registered: Any, poll_s: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, model: str, registered: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self.registered = registered
-        self.poll_s = poll_s
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Begin, or go on with what an earlier try began."""
@@ -223,7 +220,7 @@ class DeployModelOperator(BaseOperator):
                 trigger=EndpointTrigger(
                     endpoint=deployment.endpoint,
                     aws_conn_id=opened.settings.aws_conn_id,
-                    poll_s=self.poll_s or (0.5 if opened.aws.endpoint_url else _POLL_S),
+                    poll_s=opened.settings.poll_interval_s,
                     deadline=time.time() + _LONGEST_DEPLOYMENT.total_seconds(),
                     round_number=round_number,
                     moved=found.state is State.MOVING,
