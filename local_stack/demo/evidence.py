@@ -80,6 +80,28 @@ def opening_of(database: Database, series: str, window: datetime) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def replayed_events(database: Database, source: str) -> int:
+    """Return how many raw events of a source are stored."""
+    rows = _rows(
+        database,
+        "SELECT COUNT(*) FROM events JOIN series USING (series) WHERE series.source = %s",
+        (source,),
+    )
+    return int(rows[0][0])
+
+
+def unjudged_windows(database: Database, source: str, since: datetime) -> int:
+    """Return how many counted windows of a source have no verdict."""
+    rows = _rows(
+        database,
+        "SELECT COUNT(*) FROM window_counts w JOIN series s USING (series)"
+        " LEFT JOIN predictions p USING (series, window_start, revision)"
+        " WHERE s.source = %s AND w.window_start >= %s AND p.series IS NULL",
+        (source, since),
+    )
+    return int(rows[0][0])
+
+
 def received(aws: Aws, queue_url: str) -> list[dict[str, Any]]:
     """Take the alerts that have arrived in the queue; with their text and attributes."""
     answer = aws.client("sqs").receive_message(

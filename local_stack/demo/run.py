@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -19,15 +18,15 @@ from rich.console import Console
 
 from local_stack.airflow import AirflowApi, DagRun, every
 from local_stack.demo import evidence
+from local_stack.demo.checks import unmet
 from local_stack.demo.endpoint_client import EndpointClient
 from local_stack.demo.page import print_page
 from local_stack.demo.picture import Incident, draw
-from local_stack.demo.plan import LIVE_SERIES, REPLAY, Plan
+from local_stack.demo.plan import LIVE_SERIES, Plan
 from local_stack.demo.sample import PICTURED, load_sample
 from local_stack.errors import DemoError
 from local_stack.lifecycle import aws_of, bring_down, start_airflow, start_services
 from local_stack.stack import REGION, Stack, open_stack
-from vigil.database import connected
 from vigil.detection.collecting import collect
 from vigil.detection.pipeline import load_pipeline
 from vigil.detection.sources.opening import open_sources
@@ -252,7 +251,17 @@ def _summary(demo: Demo, trainings: Sequence[evidence.Training], client: Endpoin
         [label for label in demo.plan.sample.held_back_labels() if label.series == PICTURED],
         _picture_file(demo.folder),
     )
-    failures = _failures(demo, totals, trainings, client, incidents)
+    failures = unmet(
+        demo.plan,
+        database,
+        totals,
+        trainings,
+        client,
+        incidents,
+        demo.alerts,
+        demo.runs,
+        _picture_file(demo.folder),
+    )
     return {
         "ok": not failures,
         "failures": failures,
@@ -288,69 +297,6 @@ def _times(incident: Incident) -> dict[str, str]:
 
 def _spike_first(demo: Demo) -> list[dict[str, Any]]:
     return sorted(demo.alerts, key=lambda alert: not alert["identity"].startswith(f"{LIVE_SERIES}/"))
-
-
-def _failures(
-    demo: Demo,
-    totals: evidence.Counts,
-    trainings: Sequence[evidence.Training],
-    client: EndpointClient,
-    incidents: Sequence[Incident],
-) -> list[str]:
-    """Return what did not come out as it should, in sentences."""
-    first, second = trainings
-    replayed = _replayed_events(demo)
-    checks = {
-        f"{totals.observed} were counted of {totals.events} events": totals.observed == totals.events,
-        f"{replayed} of {demo.plan.sample.events} replayed events are stored": replayed
-        == demo.plan.sample.events,
-        "a candidate missed its gate": all(release.gate_passed for release in trainings),
-        "both trainings made the same artifact": first.endpoint_model_data != second.endpoint_model_data,
-        "the two versions are not in order": first.model_package_version < second.model_package_version,
-        "the client never called": client.calls > 0,
-        f"{len(client.failures)} calls failed: {client.failures[:1]}": not client.failures,
-        "the client met only one version": len(client.answers_by_variant) == 2,
-        "no window was judged": totals.judged > 0,
-        "the spike opened no incident": any(
-            i.series == LIVE_SERIES and i.opened_at == demo.plan.live_from and i.kind == "high"
-            for i in incidents
-        ),
-        "the opening of the spike was not published": evidence.opening_of(
-            demo.stack.database, LIVE_SERIES, demo.plan.live_from
-        )
-        is not None,
-        "no alert arrived": bool(demo.alerts),
-        "a run failed": all(run.state == "success" for run in demo.runs),
-        "the picture is missing": _picture_file(demo.folder).stat().st_size > 0,
-    }
-    failures = [sentence for sentence, holds in checks.items() if not holds]
-    unserved = _unjudged_days(demo)
-    return [*failures, *([f"{unserved} held-back windows have no verdict"] if unserved else [])]
-
-
-def _replayed_events(demo: Demo) -> int:
-    return _count(
-        demo,
-        "SELECT COUNT(*) FROM events JOIN series USING (series) WHERE series.source = %s",
-        (REPLAY,),
-    )
-
-
-def _unjudged_days(demo: Demo) -> int:
-    return _count(
-        demo,
-        "SELECT COUNT(*) FROM window_counts w JOIN series s USING (series)"
-        " LEFT JOIN predictions p USING (series, window_start, revision)"
-        " WHERE s.source = %s AND w.window_start >= %s AND p.series IS NULL",
-        (REPLAY, demo.plan.sample.held_back_from),
-    )
-
-
-def _count(demo: Demo, query: str, values: tuple[str | datetime, ...]) -> int:
-    with connected(demo.stack.database) as connection, connection.cursor() as cursor:
-        cursor.execute(query, values)
-        row = cursor.fetchone()
-        return int(row[0]) if row else 0
 
 
 def _picture_file(folder: Path) -> Path:
