@@ -127,7 +127,7 @@ def fill(database: Database, end: datetime) -> None:
     """Write fifteen days of counts of every series; the last windows are live."""
     first = end - WINDOWS * WINDOW
     live_from = end - RUNS * WINDOW
-    band = Band(0.99, -4.0, 4.0, {}, 1.0)
+    band = Band(0.99, -4.0, 4.0, {}, (1.0, 1.0))
     with connected(database) as connection, connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO released_models (model_version, model, endpoint, variant, band, status, created_at,"

@@ -151,7 +151,8 @@ def write_report(
         "ours": ours.to_json(),
         "against": against.to_json() if against else None,
         "time_ratio": round(against.median_s / ours.median_s, 2) if against else None,
-        "memory_ratio": round(against.peak_mb / ours.peak_mb, 2) if against else None,
+        # Zero stands for not measured: Airflow's own processes are not ours to compare.
+        "memory_ratio": round(against.peak_mb / ours.peak_mb, 2) if against and ours.peak_mb else None,
         "met": met,
         **figures,
     }
