@@ -17,6 +17,7 @@ from vigil.aws import Aws
 from vigil.migrations import migrate
 
 _AWS_START_LIMIT_S = 60
+_MADE_HERE = ("var", "build", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 Tell = Callable[[str], None]
 
@@ -90,7 +91,7 @@ def bring_down(stack: Stack) -> None:
 
 def clean() -> None:
     """Delete everything that was made on this machine but .venv; what runs must have been stopped."""
-    for folder in (PROJECT / "var", PROJECT / "build"):
+    for folder in (PROJECT / name for name in _MADE_HERE):
         if folder.exists():
             shutil.rmtree(folder)
 
