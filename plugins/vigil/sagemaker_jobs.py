@@ -167,6 +167,15 @@ def stop(client: Any, kind: JobKind, name: str) -> bool:
     return True
 
 
+def stop_all_attempts(client: Any, kind: JobKind, name: str) -> None:
+    """Stop whichever attempt at a job runs; `name` is that of the first."""
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        name_of_attempt = _name_of_attempt(name, attempt)
+        if describe(client, kind, name_of_attempt) is None:
+            return
+        stop(client, kind, name_of_attempt)
+
+
 def result_of(kind: JobKind, description: dict[str, Any]) -> dict[str, Any]:
     """Return the description of a job that completed.
 

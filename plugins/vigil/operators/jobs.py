@@ -17,7 +17,7 @@ from vigil.sagemaker_jobs import (
     last_log_lines,
     result_of,
     start_or_adopt,
-    stop,
+    stop_all_attempts,
 )
 
 if TYPE_CHECKING:
@@ -38,11 +38,15 @@ class SageMakerJobOperator(BaseOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._job_name: str | None = None
+        self._first_name: str | None = None
 
     def request(self, context: Context) -> dict[str, Any]:
         """Return the request that creates the job; called on a worker."""
         raise TypeError(f"{type(self).__name__} does not say what its job is to do.")
+
+    def longest_run_s(self, context: Context, request: dict[str, Any]) -> float:
+        """Return the seconds after which the job is stopped from outside, if it has not stopped by itself."""
+        return float(request["StoppingCondition"]["MaxRuntimeInSeconds"])
 
     def result(self, context: Context, description: dict[str, Any]) -> Any:
         """Return what the task returns, from the description of the completed job."""
@@ -54,16 +58,16 @@ class SageMakerJobOperator(BaseOperator):
         aws = open_aws(settings)
         request = self.request(context)
         # Known before the job is: a kill that falls between the two still finds what to stop.
-        self._job_name = request[self.kind.name_field]
-        self._job_name = start_or_adopt(aws.client("sagemaker"), self.kind, request)
-        self.log.info("The %s %s is running or has run", self.kind.noun, self._job_name)
+        self._first_name = request[self.kind.name_field]
+        job_name = start_or_adopt(aws.client("sagemaker"), self.kind, request)
+        self.log.info("The %s %s is running or has run", self.kind.noun, job_name)
         self.defer(
             trigger=SageMakerJobTrigger(
                 kind=self.kind.api_name,
-                job_name=self._job_name,
+                job_name=job_name,
                 aws_conn_id=settings.aws_conn_id,
                 poll_s=settings.poll_interval_s,
-                deadline=time.time() + _longest_run_s(request) + _SLACK_S,
+                deadline=time.time() + self.longest_run_s(context, request) + _SLACK_S,
             ),
             method_name="resume",
         )
@@ -88,11 +92,5 @@ class SageMakerJobOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the job: the task was killed while a worker held it."""
-        if self._job_name is not None:
-            stop(open_aws(load_settings()).client("sagemaker"), self.kind, self._job_name)
-
-
-def _longest_run_s(request: dict[str, Any]) -> float:
-    limit = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-    # Transform jobs know no maximum run time, only one for each call of the model.
-    return float(limit) if limit else 24 * 3600.0
+        if self._first_name is not None:
+            stop_all_attempts(open_aws(load_settings()).client("sagemaker"), self.kind, self._first_name)

@@ -147,7 +147,27 @@ class TrainModelOperator(SageMakerJobOperator):
         }
 
 
-class PredictWithCandidateOperator(SageMakerJobOperator):
+class PredictOperator(SageMakerJobOperator):
+    """Predict held-out rows; the model spec limits how long that may take.
+
+    Args:
+        model: name of the model spec (templated).
+        dataset: its description (templated).
+    """
+
+    kind = TRANSFORM
+
+    def __init__(self, *, model: str, dataset: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.dataset = dataset
+
+    def longest_run_s(self, context: Context, request: dict[str, Any]) -> float:
+        """Return the limit of the model spec: SageMaker knows none for transform jobs."""
+        return float(open_run(context, self.model).spec.transform.max_runtime_s)
+
+
+class PredictWithCandidateOperator(PredictOperator):
     """Predict all held-out rows by the candidate.
 
     Args:
@@ -156,13 +176,10 @@ class PredictWithCandidateOperator(SageMakerJobOperator):
         training: as the training returned it (templated).
     """
 
-    kind = TRANSFORM
     template_fields = ("model", "dataset", "training")
 
-    def __init__(self, *, model: str, dataset: Any, training: Any, **kwargs: Any) -> None:
+    def __init__(self, *, training: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = model
-        self.dataset = dataset
         self.training = training
 
     def request(self, context: Context) -> dict[str, Any]:
@@ -185,7 +202,7 @@ class PredictWithCandidateOperator(SageMakerJobOperator):
         )
 
 
-class PredictWithChampionOperator(SageMakerJobOperator):
+class PredictWithChampionOperator(PredictOperator):
     """Predict the test rows by the model that serves now; skipped when none does.
 
     Args:
@@ -194,13 +211,10 @@ class PredictWithChampionOperator(SageMakerJobOperator):
         champion: model version, or None (templated).
     """
 
-    kind = TRANSFORM
     template_fields = ("model", "dataset", "champion")
 
-    def __init__(self, *, model: str, dataset: Any, champion: Any, **kwargs: Any) -> None:
+    def __init__(self, *, champion: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = model
-        self.dataset = dataset
         self.champion = champion
 
     def request(self, context: Context) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.operators.job_trigger import SageMakerJobTrigger
 from vigil.operators.jobs import SageMakerJobOperator
+from vigil.operators.training import PredictWithChampionOperator
 from vigil.sagemaker_jobs import TRAINING, describe
 from vigil.settings import Settings
+from vigil.training.spec import load_model_spec
 
 pytestmark = pytest.mark.usefixtures("vigil_environment")
 CONTEXT: Any = {}
@@ -67,6 +71,25 @@ def test_killing_the_worker_stops_the_job(aws: Aws) -> None:
     operator, _ = start(aws, name, ENDLESS_ROUNDS)
     operator.on_kill()
     wait_for(lambda: status(aws, name) == "Stopped", "the job to stop")
+
+
+def test_killing_the_worker_stops_a_later_attempt_too(aws: Aws) -> None:
+    name = unique("attempt")
+    operator, _ = start(aws, name, ENDLESS_ROUNDS)
+    operator.on_kill()
+    wait_for(lambda: status(aws, name) == "Stopped", "the first attempt to stop")
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(CONTEXT)
+    assert deferred.value.trigger.job_name == f"{name}-r2"
+    operator.on_kill()
+    wait_for(lambda: status(aws, f"{name}-r2") == "Stopped", "the second attempt to stop")
+
+
+def test_a_prediction_is_stopped_after_the_time_that_the_model_spec_allows() -> None:
+    context: Any = {"run_id": "one", "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 5, tzinfo=UTC))}
+    operator = PredictWithChampionOperator(task_id="predict", model="event-counts", dataset={}, champion=None)
+    limit_s = load_model_spec("event-counts").transform.max_runtime_s
+    assert operator.longest_run_s(context, {}) == limit_s > 0
 
 
 def test_the_result_of_a_completed_job_is_returned(aws: Aws) -> None:
