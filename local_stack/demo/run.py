@@ -32,7 +32,7 @@ from vigil.detection.pipeline import load_pipeline
 from vigil.detection.sources.opening import open_sources
 from vigil.features import FEATURE_NAMES
 from vigil.settings import parse_settings
-from vigil.training.spec import load_model_spec
+from vigil.training.spec.model import load_model_spec
 from vigil.windows import now
 
 MODEL = "event-counts"

@@ -106,10 +106,12 @@ def explain(error: ValidationError, what: str, model: type[BaseModel], prefix: s
     """
     lines = [f"{what[0].upper()}{what[1:]} cannot be used:"]
     for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"]) or "as a whole"
+        path = ".".join(_readable(problem["loc"], model)) or "as a whole"
         name = f"{prefix}{path.upper()}" if prefix and problem["loc"] else path
         if problem["type"] == "missing":
             lines.append(f"- {name} is not set: set it.")
+        elif problem["type"] == "union_tag_not_found":
+            lines.append(f"- {name}.{problem['ctx']['discriminator'].strip(chr(39))} is not set: set it.")
         elif problem["type"] == "extra_forbidden":
             lines.append(f"- {name} is unknown{_nearest(problem['loc'], model)}")
         else:
@@ -121,6 +123,17 @@ def _nearest(path: tuple[int | str, ...], model: type[BaseModel]) -> str:
     known = sorted(field.alias or name for name, field in _model_at(path[:-1], model).model_fields.items())
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f": did you mean {near[0]}?" if near else f"; known are {', '.join(known)}."
+
+
+def _readable(path: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    """Return a path as it stands in the file: without the tags that pydantic adds for parts of a union."""
+    return [
+        str(part)
+        for place, part in enumerate(path)
+        if isinstance(part, int)
+        or place == len(path) - 1
+        or part in _model_at(path[:place], model).model_fields
+    ]
 
 
 def _model_at(path: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel]:

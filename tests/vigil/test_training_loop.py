@@ -30,10 +30,11 @@ from vigil.sagemaker_jobs import (
     result_of,
     start_or_adopt,
 )
-from vigil.training.dataset import Dataset, prepare_dataset
+from vigil.training.dataset import Dataset
 from vigil.training.evaluation import BAND, EVALUATION, read_evaluation, upload_evaluation
 from vigil.training.export import export_windows
 from vigil.training.gate import judge_candidate, judged_against
+from vigil.training.preparing import prepare_dataset
 from vigil.training.request import (
     TrainingRun,
     candidate_model_request,
@@ -43,7 +44,7 @@ from vigil.training.request import (
     plan_run,
     training_request,
 )
-from vigil.training.spec import ModelSpec, parse_model_spec
+from vigil.training.spec.model import ModelSpec, parse_model_spec
 
 BUCKET = "loop"
 DAYS = 10

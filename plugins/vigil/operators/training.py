@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigil.operators.environment import load_settings, open_aws, open_database, run_moment
 from vigil.operators.jobs import SageMakerJobOperator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vigil.aws import Aws
     from vigil.settings import Settings
     from vigil.training.request import TrainingRun
-    from vigil.training.spec import ModelSpec
+    from vigil.training.spec.model import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class OpenRun:
 def open_run(context: Context, model: str) -> OpenRun:
     """Return settings, clients, model spec and names of a training run, the same for each of its tasks."""
     from vigil.training.request import plan_run
-    from vigil.training.spec import load_model_spec
+    from vigil.training.spec.model import load_model_spec
 
     settings = load_settings()
     spec = load_model_spec(model)
@@ -64,15 +64,19 @@ class ExportWindowsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Export up to the moment at which the run was due."""
         from vigil.training.export import export_windows
+        from vigil.training.spec.data import EventCounts
         from vigil.windows import WINDOW, window_of
 
         opened = open_run(context, self.model)
+        data = opened.spec.data
+        if not isinstance(data, EventCounts):
+            raise AirflowFailException(f"{self.model} does not learn from event counts: nothing to export.")
         until = window_of(run_moment(context)) + WINDOW
         manifest = export_windows(
             open_database(opened.settings),
             opened.aws.client("s3"),
             opened.run.export,
-            until - opened.spec.data.history,
+            until - data.history,
             until,
             progress=lambda rows: self.log.info("%d windows exported", rows),
         )
@@ -98,7 +102,7 @@ class PrepareDatasetOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Prepare the data set beside the export."""
         from vigil.aws import S3Location
-        from vigil.training.dataset import prepare_dataset
+        from vigil.training.preparing import prepare_dataset
 
         opened = open_run(context, self.model)
         dataset = prepare_dataset(

@@ -14,7 +14,7 @@ from vigil.paths import jobs_dir
 from vigil.released_models import ReleasedModel
 from vigil.training.dataset import Dataset
 from vigil.training.request import TrainingRun
-from vigil.training.spec import ModelSpec
+from vigil.training.spec.model import ModelSpec
 
 EVALUATION = "evaluation.json"
 BAND = "band.json"

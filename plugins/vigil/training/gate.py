@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vigil.training.spec import Gates
+from vigil.training.spec.gates import Gates
 
 
 @dataclass(frozen=True)

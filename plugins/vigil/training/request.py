@@ -11,7 +11,7 @@ from typing import Any
 
 from vigil.aws import NAME_LIMIT, S3Location, aws_name, content_hash
 from vigil.training.dataset import Dataset
-from vigil.training.spec import ModelSpec
+from vigil.training.spec.model import ModelSpec
 from vigil.windows import slug
 
 _CSV = "text/csv"

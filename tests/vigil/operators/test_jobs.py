@@ -20,7 +20,7 @@ from vigil.operators.jobs import SageMakerJobOperator
 from vigil.operators.training import PredictWithChampionOperator
 from vigil.sagemaker_jobs import TRAINING, describe
 from vigil.settings import Settings
-from vigil.training.spec import load_model_spec
+from vigil.training.spec.model import load_model_spec
 
 pytestmark = pytest.mark.usefixtures("vigil_environment")
 CONTEXT: Any = {}

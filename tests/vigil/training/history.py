@@ -53,7 +53,7 @@ def small_spec(**changes: Any) -> dict[str, Any]:
     """Return a model spec as YAML would hold it: quick to train, easy to pass."""
     spec: dict[str, Any] = {
         "name": "small",
-        "data": {"history_days": 60, "warm_up_days": 1},
+        "data": {"kind": "event_counts", "history_days": 60, "warm_up_days": 1},
         "algorithm": {
             "image": "sagemaker-xgboost",
             "version": "1.7-1",

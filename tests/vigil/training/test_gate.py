@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vigil.training.gate import judge_candidate, judged_against
-from vigil.training.spec import Gates
+from vigil.training.spec.gates import Gates
 
 METRICS = {"rmse": 5.0, "mae": 3.0, "wape": 0.3, "bias": -0.5, "coverage": 0.985}
 

@@ -21,7 +21,7 @@ from vigil.training.request import (
     plan_run,
     training_request,
 )
-from vigil.training.spec import load_model_spec, parse_model_spec
+from vigil.training.spec.model import load_model_spec, parse_model_spec
 
 ROLE = "arn:aws:iam::123456789012:role/vigil"
 REGION = "eu-west-1"
@@ -39,12 +39,11 @@ def dataset_of(run: TrainingRun) -> Dataset:
         location=run.dataset,
         manifest=run.export / "manifest.json",
         model=run.model,
+        objective="regression",
         label="observed",
         features=FEATURE_NAMES,
         keys=("series", "window_start"),
         rows={"train": 7, "validation": 2, "test": 1},
-        series=1,
-        skipped_rows=0,
         method="chronological",
         checksum="0" * 64,
     )

@@ -17,12 +17,13 @@ from tests.vigil.training.history import MONDAY, daily_counts, small_spec
 from vigil.aws import S3Location
 from vigil.errors import DataError
 from vigil.features import FEATURE_NAMES, OFFSETS, features_of
-from vigil.training import dataset
-from vigil.training.dataset import Dataset, prepare_dataset
-from vigil.training.spec import ModelSpec, parse_model_spec
+from vigil.training import event_counts
+from vigil.training.dataset import Dataset
+from vigil.training.preparing import prepare_dataset
+from vigil.training.spec.model import ModelSpec, parse_model_spec
 from vigil.windows import WINDOW, WINDOWS_PER_DAY, window_number
 
-NO_WARM_UP = {"history_days": 60, "warm_up_days": 0}
+NO_WARM_UP = {"kind": "event_counts", "history_days": 60, "warm_up_days": 0}
 TINY_BAND = {"coverage": 0.5}
 
 
@@ -109,7 +110,7 @@ def test_every_row_is_described_by_the_one_feature_function_and_lands_in_one_par
     chunk_rows: int,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "_CHUNK_ROWS", chunk_rows)
+        patch.setattr(event_counts, "_CHUNK_ROWS", chunk_rows)
         made, files = prepared(s3, bucket, counts, small(split={"method": method}))
     known = {
         (series, (MONDAY + place * WINDOW).isoformat()): count
@@ -162,9 +163,9 @@ def test_each_series_is_held_out_by_its_own_time(s3: Any, bucket: str) -> None:
 
 def test_the_warm_up_of_each_series_is_left_out_and_still_looked_back_to(s3: Any, bucket: str) -> None:
     counts = {"a": daily_counts(3, 20), "b": daily_counts(2, 20)}
-    spec = small(data={"history_days": 60, "warm_up_days": 1})
+    spec = small(data={"kind": "event_counts", "history_days": 60, "warm_up_days": 1})
     made, files = prepared(s3, bucket, counts, spec)
-    assert made.skipped_rows == 2 * WINDOWS_PER_DAY
+    assert made.notes["skipped_rows"] == 2 * WINDOWS_PER_DAY
     assert sum(made.rows.values()) == 3 * WINDOWS_PER_DAY
     yesterday = 1 + FEATURE_NAMES.index("lag_1")
     assert float(files["train/train.csv"][0][yesterday]) == counts["a"][WINDOWS_PER_DAY - 1]
@@ -232,7 +233,11 @@ def test_an_export_that_nothing_can_be_learned_from_is_refused_before_anything_i
     ("windows", "changes", "message"),
     [
         (3, {}, "at least 4 are needed"),
-        (WINDOWS_PER_DAY, {"data": {"warm_up_days": 1}}, "in the first 1 days .*lower data.warm_up_days"),
+        (
+            WINDOWS_PER_DAY,
+            {"data": {"kind": "event_counts", "warm_up_days": 1}},
+            "in the first 1 days .*lower data.warm_up_days",
+        ),
         (100, {"band": {"coverage": 0.99}}, "leave 20 for validation.* needs 199 .*lower band.coverage"),
     ],
 )

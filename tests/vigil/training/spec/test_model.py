@@ -11,7 +11,7 @@ from vigil.errors import SettingsError
 from vigil.features import FEATURE_NAMES
 from vigil.paths import configs_dir
 from vigil.training.images import image_uri
-from vigil.training.spec import load_model_spec, parse_model_spec
+from vigil.training.spec.model import load_model_spec, parse_model_spec
 
 SHIPPED = sorted(path.stem for path in (configs_dir() / "models").glob("*.yaml"))
 
@@ -63,7 +63,11 @@ def test_a_missing_spec_is_answered_with_the_nearest_one() -> None:
         ("training", {"max_runtime_min": 0}, "training.max_runtime_min"),
         ("gates", {"min_coverage": 0.99, "max_coverage": 0.9}, "swap them"),
         ("gates", {"min_coverage": 0.999}, "above band.coverage"),
-        ("gates", {"not_worse_than_champion": {"metric": "auc", "by": 0}}, "not_worse_than_champion.metric"),
+        (
+            "gates",
+            {"not_worse_than_champion": {"metric": "auc", "by": 0}},
+            "which a regression model does not have",
+        ),
         ("endpoint", {"serverless": {}}, "exclude each other"),
         ("endpoint", {"instance_type": None}, "give instance_type, or serverless"),
         ("endpoint", {"name": "bad_name"}, "endpoint.name"),
