@@ -21,6 +21,8 @@ from vigil.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "AIRFLOW__VIGIL__"
 _CONNECTION_PREFIX = "AIRFLOW_CONN_"
+# Names that earlier systems had for a setting; the setting itself wins.
+_ALIASES = {"EVENT_ANOMALY_MODEL_PREFIX": "inherit_job_prefix"}
 _MYSQL_PORT = 3306
 
 
@@ -38,6 +40,11 @@ class Settings(BaseModel):
         too_late_after_h: hours behind its series' watermark from which an event is refused.
         event_retention_days: days that raw events are kept; counts are kept for ever.
         poll_interval_s: seconds between two looks at a job or a deployment.
+        operations_topic_arn: SNS topic for notices of trainings and releases; without it nobody is told.
+        image_push_queue_url: SQS queue to which EventBridge sends pushes to ECR; without it only the hourly
+            look at the registry finds new images.
+        inherit_job_prefix: the mode `last_job` takes the hyperparameters of the last completed training job
+            whose name begins so; `EVENT_ANOMALY_MODEL_PREFIX` is another name for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +59,9 @@ class Settings(BaseModel):
     too_late_after_h: float = Field(default=72, gt=0)
     event_retention_days: int = Field(default=90, ge=1)
     poll_interval_s: float = Field(default=15, gt=0)
+    operations_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:.+")
+    image_push_queue_url: str | None = Field(default=None, pattern=r"^https?://.+")
+    inherit_job_prefix: str = Field(default="linear-learner", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*-?$")
 
     @model_validator(mode="after")
     def _late_events_find_their_window(self) -> Self:
@@ -157,14 +167,17 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `AIRFLOW__VIGIL__…` variables, without Airflow."""
-    environment = os.environ if environment is None else environment
-    return parse_settings(
-        {
-            name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
-            for name, value in environment.items()
-            if name.startswith(ENVIRONMENT_PREFIX)
-        }
-    )
+    return parse_settings(options_in(os.environ if environment is None else environment))
+
+
+def options_in(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options that variables of the environment set, by name; misspelt ones too."""
+    aliases = {option: environment[name] for name, option in _ALIASES.items() if environment.get(name)}
+    return aliases | {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
 
 
 def database_from_environment(

@@ -22,15 +22,11 @@ _SECTION = "vigil"
 
 def load_settings() -> Settings:
     """Read the options of the section `[vigil]` from wherever Airflow keeps them."""
-    from vigil.settings import ENVIRONMENT_PREFIX, Settings, parse_settings
+    from vigil.settings import Settings, options_in, parse_settings
 
     # Airflow lists no section that it does not know, so known options are asked for one by one; the
     # environment is looked through beside that, or a misspelt option would go unnoticed.
-    options: dict[str, Any] = {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
-    }
+    options = options_in(os.environ)
     for name in Settings.model_fields:
         value = conf.get(_SECTION, name, fallback=None)
         if value is not None:

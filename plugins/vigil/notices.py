@@ -1,0 +1,99 @@
+"""What operators are told of trainings and releases: written down first, then published to SNS.
+
+A notice is marked after SNS has taken it. Whoever is killed in between sends it again with the same identity;
+none is lost, for every later notice takes along what waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from vigil.database import in_transaction, statement
+
+Kind = Literal[
+    "retraining-triggered",
+    "training-succeeded",
+    "training-failed",
+    "file-set-aside",
+    "candidate-rejected",
+    "approval-wanted",
+    "deployed",
+    "deployment-failed",
+    "rolled-back",
+]
+
+_AT_ONCE = 50
+_SUBJECT_LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message to operators.
+
+    Attributes:
+        identity: what it is about, the same for each retry.
+        kind: to filter by.
+        model: name of the model spec.
+        text: for people; its first line is the subject of a mail.
+    """
+
+    identity: str
+    kind: Kind
+    model: str
+    text: str
+
+
+def write_notice(cursor: Cursor, notice: Notice, now: datetime) -> None:
+    """Write a notice down, in the transaction of what it tells of; once, however often this is called."""
+    cursor.execute(statement("notices/insert_notice"), {**asdict(notice), "now": now})
+
+
+def publish_notices(connection: Connection[Any], sns: Any, topic_arn: str, now: datetime) -> int:
+    """Publish every notice that waits; return how many SNS took.
+
+    Args:
+        connection: an open connection with nothing uncommitted on it.
+        sns: client.
+        topic_arn: standard or FIFO topic.
+        now: the present time.
+    """
+    published = 0
+    while sent := in_transaction(connection, lambda cursor: _publish_some(cursor, sns, topic_arn, now)):
+        published += sent
+    return published
+
+
+def _publish_some(cursor: Cursor, sns: Any, topic_arn: str, now: datetime) -> int:
+    cursor.execute(statement("notices/claim_notices"), {"limit": _AT_ONCE})
+    notices = [Notice(*row) for row in cursor.fetchall()]
+    for notice in notices:
+        sns.publish(TopicArn=topic_arn, **_message(notice, topic_arn.endswith(".fifo")))
+        cursor.execute(statement("notices/mark_notice_published"), (now, notice.identity))
+    return len(notices)
+
+
+def _message(notice: Notice, fifo: bool) -> dict[str, Any]:
+    attributes = {"identity": notice.identity, "kind": notice.kind, "model": notice.model}
+    message: dict[str, Any] = {
+        "Subject": _subject(notice.text),
+        "Message": notice.text,
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        },
+    }
+    if fifo:
+        message["MessageGroupId"] = notice.model
+        message["MessageDeduplicationId"] = hashlib.sha256(notice.identity.encode()).hexdigest()
+    return message
+
+
+def _subject(text: str) -> str:
+    """Return the first line as SNS takes it for a mail: printable ASCII, not too long."""
+    line = text.splitlines()[0].encode("ascii", "replace").decode()
+    return "".join(letter if letter.isprintable() else " " for letter in line)[:_SUBJECT_LIMIT]
