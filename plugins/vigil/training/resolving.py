@@ -157,20 +157,57 @@ def resolve(
     return TrainingRequest(run, resolved, origins, due_at, dag_run)
 
 
-def inherit_from_job(sagemaker: Any, job: str, origin: str) -> Inherited:
-    """Return the hyperparameters of a training job."""
+def inherit_mode(spec: ModelSpec, said: list[Said]) -> str:
+    """Return where hyperparameters come from that nobody gives: as said last, else as the model spec says."""
+    return next(
+        (one.overrides.inherit for one in reversed(said) if one.overrides.inherit), spec.algorithm.inherit
+    )
+
+
+def inherited(mode: str, sagemaker: Any, champion_job: str | None, prefix: str) -> Inherited | None:
+    """Return the hyperparameters to inherit, or None when there is nobody to inherit from, or no wish to.
+
+    Args:
+        mode: `none`, `champion` or `last_job`.
+        sagemaker: client.
+        champion_job: training job of the champion, if there is one.
+        prefix: of the names of the jobs that `last_job` looks for.
+    """
+    if mode == "none":
+        return None
+    job = champion_job if mode == "champion" else _last_completed_job(sagemaker, prefix)
+    if job is None:
+        return None
     described = sagemaker.describe_training_job(TrainingJobName=job)
-    return Inherited(origin, dict(described.get("HyperParameters", {})))
+    of = "the champion's job" if mode == "champion" else "the last completed job"
+    return Inherited(f"{of} {job}", dict(described.get("HyperParameters", {})))
 
 
-def last_completed_job(sagemaker: Any, prefix: str) -> str | None:
-    """Return the last completed training job whose name begins with a prefix, if there is one."""
+def _last_completed_job(sagemaker: Any, prefix: str) -> str | None:
     pages = sagemaker.get_paginator("list_training_jobs").paginate(
         NameContains=prefix, StatusEquals="Completed", SortBy="CreationTime", SortOrder="Descending"
     )
     names = (job["TrainingJobName"] for page in pages for job in page["TrainingJobSummaries"])
     # AWS looks for the text anywhere in the name.
     return next((str(name) for name in names if name.startswith(prefix)), None)
+
+
+def read_manifest(s3: Any, location: S3Location) -> Any:
+    """Return the content of a manifest, or None when there is none.
+
+    Raises:
+        SettingsError: it is no JSON.
+    """
+    try:
+        body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"].read(_MANIFEST_LIMIT + 1)
+    except s3.exceptions.NoSuchKey:
+        return None
+    if len(body) > _MANIFEST_LIMIT:
+        raise SettingsError(f"The manifest {location} is larger than {_MANIFEST_LIMIT} bytes: shorten it.")
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise SettingsError(f"The manifest {location} is no JSON: {error}. Correct it.") from error
 
 
 def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -199,21 +236,3 @@ def _flat(content: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         else:
             flat[f"{path}{name}"] = value
     return flat
-
-
-def read_manifest(s3: Any, location: S3Location) -> Any:
-    """Return the content of a manifest, or None when there is none.
-
-    Raises:
-        SettingsError: it is no JSON.
-    """
-    try:
-        body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"].read(_MANIFEST_LIMIT + 1)
-    except s3.exceptions.NoSuchKey:
-        return None
-    if len(body) > _MANIFEST_LIMIT:
-        raise SettingsError(f"The manifest {location} is larger than {_MANIFEST_LIMIT} bytes: shorten it.")
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise SettingsError(f"The manifest {location} is no JSON: {error}. Correct it.") from error
