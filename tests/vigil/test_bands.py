@@ -86,7 +86,7 @@ def test_a_perfect_model_still_gets_a_band_that_can_be_divided_by() -> None:
 
 
 def test_too_few_windows_for_a_coverage_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs 1999 windows to calibrate on, there are 3"):
+    with pytest.raises(ValueError, match="needs 1999 rows to calibrate on, there are 3"):
         calibrate(["orders"] * 3, np.ones(3), np.ones(3), 0.999)
 
 

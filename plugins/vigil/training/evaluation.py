@@ -6,40 +6,74 @@ import json
 from pathlib import Path
 from typing import Any
 
+import vigil.answers
 import vigil.bands
 from vigil.aws import S3Location
-from vigil.bands import Band
+from vigil.bands import ANSCOMBE, PLAIN, Band
 from vigil.errors import DataError
 from vigil.paths import jobs_dir
 from vigil.released_models import ReleasedModel
 from vigil.training.dataset import Dataset
-from vigil.training.request import TrainingRun
+from vigil.training.request import TrainingRun, features_in_predictions
+from vigil.training.spec.data import EventCounts
 from vigil.training.spec.model import ModelSpec
 
 EVALUATION = "evaluation.json"
 BAND = "band.json"
+PICTURES = "pictures.json"
 _CONFIG = "config.json"
+_SCRIPT = "evaluate.py"
+_MODULES = (
+    "bootstrap.py",
+    "classification.py",
+    "curves.py",
+    "failure.py",
+    "regression.py",
+    "transform_output.py",
+    "undefined.py",
+)
+
+
+def job_files() -> list[Path]:
+    """Return the evaluation script and every module that must lie beside it."""
+    shared = [Path(str(module.__file__)) for module in (vigil.answers, vigil.bands)]
+    return [*(jobs_dir() / name for name in (_SCRIPT, *_MODULES)), *shared]
 
 
 def upload_evaluation(
     s3: Any, run: TrainingRun, spec: ModelSpec, dataset: Dataset, champion: ReleasedModel | None
 ) -> None:
-    """Put the script, the band code it imports and its configuration where the job looks for them."""
-    for file in (jobs_dir() / "evaluate.py", Path(vigil.bands.__file__)):
+    """Put the script, the modules it imports and its configuration where the job looks for them."""
+    for file in job_files():
         s3.put_object(Bucket=run.bucket, Key=(run.code / file.name).key, Body=file.read_bytes())
-    config = {
-        "model": spec.name,
-        "dataset": str(dataset.location),
-        "coverage": spec.band.coverage,
-        "champion": {"model_version": champion.model_version, "band": champion.band.to_json()}
-        if champion
-        else None,
-    }
+    config = evaluation_config(run, spec, dataset, champion)
     location = run.evaluation(champion.model_version if champion else None) / _CONFIG
     s3.put_object(Bucket=location.bucket, Key=location.key, Body=json.dumps(config, indent=2).encode())
 
 
-def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band]:
+def evaluation_config(
+    run: TrainingRun, spec: ModelSpec, dataset: Dataset, champion: ReleasedModel | None
+) -> dict[str, Any]:
+    """Return what the evaluation job must know: what was predicted, how its lines look, and of whom."""
+    config: dict[str, Any] = {
+        "model": spec.name,
+        "run": run.run,
+        "dataset": str(dataset.location),
+        "objective": dataset.objective,
+        "keys": list(dataset.keys),
+        "features": features_in_predictions(dataset),
+        "classes": list(dataset.classes),
+        "champion": {"model_version": champion.model_version} if champion else None,
+    }
+    if dataset.objective == "regression":
+        counts = isinstance(spec.data, EventCounts)
+        config |= {"coverage": spec.band.coverage, "scale": ANSCOMBE if counts else PLAIN}
+        if champion:
+            config["champion"]["band"] = champion.band.to_json()
+    return config
+
+
+def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band | None]:
     """Read what the evaluation job wrote.
 
     Args:
@@ -47,15 +81,24 @@ def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band]:
         prefix: as `TrainingRun.evaluation` gives it.
 
     Returns:
-        The content of `evaluation.json`, and the candidate's band.
+        The content of `evaluation.json`, and the candidate's band; None if it predicts no number.
 
     Raises:
         DataError: the job wrote no such file.
     """
-    return _read_json(s3, prefix / EVALUATION), Band.from_json(_read_json(s3, prefix / BAND))
+    evaluation = read_json(s3, prefix / EVALUATION)
+    # Event counts were all there was when evaluations did not yet tell their objective.
+    if evaluation.get("objective", "regression") != "regression":
+        return evaluation, None
+    return evaluation, Band.from_json(read_json(s3, prefix / BAND))
 
 
-def _read_json(s3: Any, location: S3Location) -> dict[str, Any]:
+def read_json(s3: Any, location: S3Location) -> dict[str, Any]:
+    """Read a file that the evaluation job wrote.
+
+    Raises:
+        DataError: there is none.
+    """
     try:
         body = s3.get_object(Bucket=location.bucket, Key=location.key)["Body"].read()
     except s3.exceptions.NoSuchKey as error:

@@ -20,10 +20,6 @@ _NAME_LIMIT = NAME_LIMIT - len("-r99")
 _HASH = 8
 _ROOT = "/opt/ml"
 _INPUT = f"{_ROOT}/processing/input"
-# Of label, series, window_start and features: the features go to the model, and label, series, window_start
-# and the prediction come back.
-_FEATURES_OF_HELDOUT = "$[3:]"
-_KEYS_AND_PREDICTION = "$[0,1,2,-1]"
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ def candidate_transform_request(
     """Build the request of CreateTransformJob that predicts all held-out rows by the candidate."""
     name = run.name("predict", content_hash([model_name, dataset.checksum]))
     heldout = dataset.location / "heldout/"
-    return _transform_request(run, spec, name, model_name, heldout, run.candidate_predictions)
+    return _transform_request(run, spec, dataset, name, model_name, heldout, run.candidate_predictions)
 
 
 def champion_transform_request(
@@ -184,7 +180,7 @@ def champion_transform_request(
     """
     name = run.name("predict", content_hash([champion, model_name, dataset.checksum]))
     test = dataset.location / "heldout/test.csv"
-    return _transform_request(run, spec, name, model_name, test, run.champion_predictions(champion))
+    return _transform_request(run, spec, dataset, name, model_name, test, run.champion_predictions(champion))
 
 
 def evaluation_request(
@@ -265,6 +261,7 @@ def _channel(name: str, prefix: S3Location) -> dict[str, Any]:
 def _transform_request(
     run: TrainingRun,
     spec: ModelSpec,
+    dataset: Dataset,
     name: str,
     model_name: str,
     rows: S3Location,
@@ -281,17 +278,32 @@ def _transform_request(
             "SplitType": "Line",
         },
         "TransformOutput": {"S3OutputPath": str(output), "Accept": _CSV, "AssembleWith": "Line"},
-        "DataProcessing": {
-            "InputFilter": _FEATURES_OF_HELDOUT,
-            "JoinSource": "Input",
-            "OutputFilter": _KEYS_AND_PREDICTION,
-        },
+        "DataProcessing": _join_answers(dataset),
         "TransformResources": {
             "InstanceType": spec.transform.instance_type,
             "InstanceCount": spec.transform.instance_count,
         },
         "Tags": run.tags,
     }
+
+
+def features_in_predictions(dataset: Dataset) -> int:
+    """Return how many columns of features lie between the keys and the answer in a transform job's output.
+
+    A regression has one number as its answer, so a filter leaves the features out. What tells a class may
+    answer any number of columns, and SageMaker documents no filter for some first columns and all behind the
+    features.
+    """
+    return 0 if dataset.objective == "regression" else len(dataset.features)
+
+
+def _join_answers(dataset: Dataset) -> dict[str, str]:
+    """Send the features alone to the model, and put its answer behind label and keys."""
+    front = range(1 + len(dataset.keys))
+    join = {"InputFilter": f"$[{len(front)}:]", "JoinSource": "Input"}
+    if features_in_predictions(dataset) == 0:
+        join["OutputFilter"] = f"$[{','.join(map(str, front))},-1]"
+    return join
 
 
 def _processing_input(name: str, source: S3Location) -> dict[str, Any]:
