@@ -33,4 +33,7 @@ def prepare_dataset(
     """
     if isinstance(spec.data, EventCounts):
         return prepare_event_counts(s3, manifest, spec, spec.data, destination, progress=progress)
-    raise NotImplementedError
+    # Event counts do without the library that reads tables, and the memory that it takes.
+    from vigil.training.tabular import prepare_tabular
+
+    return prepare_tabular(s3, manifest, spec, spec.data, destination, progress=progress)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,52 @@ def part_labels(rows: int, shares: Sequence[float], method: Method, seed: int) -
     labels = np.repeat(np.arange(len(shares), dtype=np.int8), part_sizes(rows, shares))
     if method == "random":
         np.random.default_rng(seed).shuffle(labels)
+    return labels
+
+
+def chronological_labels(times: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int8]:
+    """Return the part of each row by its time, the counts exact; of equal times, the first is the older.
+
+    Args:
+        times: in any unit, shape (rows,), in any order.
+        shares: of the parts, the oldest first; together 1.
+
+    Raises:
+        DataError: a part would get no row.
+    """
+    labels = np.empty(len(times), dtype=np.int8)
+    labels[np.argsort(times, kind="stable")] = part_labels(len(times), shares, "chronological", 0)
+    return labels
+
+
+def stratified_labels(
+    classes: NDArray[np.integer[Any]], names: Sequence[str], shares: Sequence[float], seed: int
+) -> NDArray[np.int8]:
+    """Return the part of each row, the rows of each class shuffled and shared out alike, the counts exact.
+
+    Args:
+        classes: place of each row's class among the names, shape (rows,).
+        names: of the classes.
+        shares: of the parts; together 1.
+        seed: the same one shares the same rows out alike.
+
+    Raises:
+        DataError: a part would get no row of a class.
+    """
+    counts = np.bincount(classes, minlength=len(names)).tolist()
+    labels = np.empty(len(classes), dtype=np.int8)
+    draws = np.random.default_rng(seed)
+    for place, (name, count) in enumerate(zip(names, counts, strict=True)):
+        try:
+            sizes = part_sizes(count, shares)
+        except DataError as error:
+            raise DataError(
+                f"The class {name} cannot be in every part: {error} Gather more of it, or choose another "
+                "split.method in the model spec."
+            ) from error
+        of_class = np.repeat(np.arange(len(shares), dtype=np.int8), sizes)
+        draws.shuffle(of_class)
+        labels[classes == place] = of_class
     return labels
 
 
