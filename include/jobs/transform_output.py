@@ -88,7 +88,7 @@ def read_predictions(path, layout):
     if not os.path.exists(path):
         raise UnusableError(f"{path} is missing: did the Batch Transform job write it?")
     reader = _Reader(layout)
-    with open(path, encoding="utf-8") as lines:
+    with open(path, encoding="utf-8", newline="\n") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:

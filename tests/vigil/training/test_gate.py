@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vigil.training.gate import judge_candidate, judged_against
 from vigil.training.spec.gates import Gates
@@ -15,6 +18,18 @@ def evaluation(champion: dict[str, Any] | None = None, **metrics: float | None) 
         "band_coverage": 0.99,
         "candidate": {"metrics": {**METRICS, **metrics}},
         "champion": {"model_version": "small/1", "metrics": {**METRICS, **champion}}
+        if champion is not None
+        else None,
+    }
+
+
+CLASSES = {"accuracy": 0.9, "precision": 0.8, "recall": 0.7, "f1": 0.75, "specificity": 0.95, "auc": 0.9}
+
+
+def class_evaluation(champion: dict[str, Any] | None = None, **metrics: float | None) -> dict[str, Any]:
+    return {
+        "candidate": {"metrics": {**CLASSES, **metrics}},
+        "champion": {"model_version": "small/1", "metrics": {**CLASSES, **champion}}
         if champion is not None
         else None,
     }
@@ -86,11 +101,67 @@ def test_the_candidate_may_be_worse_than_the_champion_by_so_much_and_no_more(
     assert all("worse than the champion small/1" in reason for reason in decision.reasons)
 
 
-def test_without_a_champion_there_is_nothing_to_compare_with() -> None:
-    demand = gates(not_worse_than_champion={"metric": "wape", "by": 0})
+@pytest.mark.parametrize(
+    ("metric", "ours", "theirs", "by", "passed"),
+    [
+        ("auc", 0.83, 0.85, 0.02, True),
+        ("auc", 0.82, 0.85, 0.02, False),
+        ("auc", 0.95, 0.85, 0.0, True),
+        ("recall", 0.5, 0.5, 0.0, True),
+        ("recall", 0.49, 0.5, 0.0, False),
+    ],
+)
+def test_more_is_better_of_a_classifier(
+    metric: str, ours: float, theirs: float, by: float, passed: bool
+) -> None:
+    demand = gates(not_worse_than_champion={"metric": metric, "by": by})
+    assert judge_candidate(class_evaluation({metric: theirs}, **{metric: ours}), demand).passed == passed
+
+
+@given(st.sampled_from(sorted(CLASSES)), st.floats(0, 1), st.floats(0, 1))
+def test_every_metric_of_a_classifier_has_a_least_value(metric: str, value: float, least: float) -> None:
+    decision = judge_candidate(class_evaluation(**{metric: value}), gates(**{f"min_{metric}": least}))
+    assert decision.passed == (value >= least)
+    assert all(f"{metric} is" in reason for reason in decision.reasons)
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with_and_the_decision_says_so() -> None:
+    demand = gates(
+        not_worse_than_champion={"metric": "wape", "by": 0},
+        better_than_champion={"metric": "wape", "confidence": 0.9},
+    )
     decision = judge_candidate(evaluation(), demand)
     assert decision.passed
     assert decision.champion is judged_against(evaluation()) is None
+    (note,) = decision.notes
+    assert "not_worse_than_champion and better_than_champion did not apply" in note
+    assert not judge_candidate(evaluation(), gates(max_rmse=9)).notes
+
+
+@pytest.mark.parametrize(("share", "passed"), [(0.95, True), (0.9, True), (0.899, False), (None, False)])
+def test_the_candidate_must_be_better_as_surely_as_was_asked(share: float | None, passed: bool) -> None:
+    content = evaluation({}) | {"confidence": {"wape": share, "rmse": 1.0}}
+    decision = judge_candidate(content, gates(better_than_champion={"metric": "wape", "confidence": 0.9}))
+    assert decision.passed == passed
+    assert decision.confidence == {"wape": share, "rmse": 1.0}
+    if share is None:
+        assert "was not measured, so better_than_champion (0.9) cannot be checked" in decision.reasons[0]
+    elif not passed:
+        assert "confidence of 0.899, below better_than_champion (0.9)" in decision.reasons[0]
+
+
+def test_an_evaluation_without_confidence_cannot_show_that_the_candidate_is_better() -> None:
+    demand = gates(better_than_champion={"metric": "wape", "confidence": 0.9})
+    assert not judge_candidate(evaluation({}), demand).passed
+
+
+def test_a_decision_survives_json() -> None:
+    decision = judge_candidate(
+        evaluation(), gates(max_rmse=1, not_worse_than_champion={"metric": "mae", "by": 0})
+    )
+    content = json.loads(json.dumps(decision.to_json()))
+    assert content["reasons"] == list(decision.reasons)
+    assert content["notes"] == list(decision.notes)
 
 
 def test_a_champion_that_was_not_measured_cannot_be_beaten() -> None:
