@@ -7,9 +7,13 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from regression import metrics_of
 
 import vigil.bands
 from tests.jobs.processing_job import Job
@@ -206,3 +210,81 @@ def test_what_runs_in_the_cloud_speaks_the_oldest_python_and_needs_numpy_at_most
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
     assert imported <= ALLOWED | {file.stem for file in job_files()}
+
+
+def test_a_table_has_no_series_and_no_times_and_a_plain_band(tmp_path: Path) -> None:
+    job = Job(
+        tmp_path, objective="regression", keys=["row"], features=0, classes=[], coverage=0.9, scale="plain"
+    )
+    residuals = [-3.0, *[0.0] * 17, 2.0]
+    job.predict(
+        "candidate", "validation", [(-5 + extra, f"f.csv:{n}", -5.0) for n, extra in enumerate(residuals)]
+    )
+    job.predict("candidate", "test", [(-7, "f.csv:98", -6.0), (-1, "f.csv:99", -8.0)])
+    evaluation = job.evaluated()
+    assert "by_series" not in evaluation["candidate"]
+    assert "test_period" not in evaluation
+    assert evaluation["candidate"]["metrics"] == pytest.approx(
+        {"rmse": 5, "mae": 4, "wape": 8 / 8, "bias": -3, "coverage": 1 / 2}
+    )
+    lower, upper = job.band().bounds([""], np.array([-5.0]))
+    assert (lower[0], upper[0]) == pytest.approx((-8, -3))
+    (panel,) = job.read("pictures")["band"]
+    assert panel["series"] is panel["at"] is None
+    assert panel["expected"] == [-8, -6]
+
+
+def test_pictures_show_the_last_windows_of_the_longest_series_in_order(job: Job) -> None:
+    long = [(4, "long", window(number), 4.0) for number in reversed(range(280))]
+    job.predict("candidate", "test", [*long, *((4, name, window(1), 4.0) for name in "abcdef")])
+    job.evaluated()
+    panels = job.read("pictures")["band"]
+    assert [panel["series"] for panel in panels] == ["long", "a", "b", "c"]
+    assert panels[0]["at"] == [window(number) for number in range(280)]
+    assert all(len(panels[0][name]) == 280 for name in ("observed", "expected", "lower", "upper"))
+
+
+def test_the_histogram_holds_every_row_of_both_models(job: Job) -> None:
+    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()})
+    job.predict("candidate", "test", TEST)
+    job.predict("champion", "test", [(*row[:3], 9.0) for row in TEST])
+    job.evaluated()
+    histogram = job.read("pictures")["residuals"]
+    assert [sum(counts) for counts in histogram["counts"]] == [4, 4]
+    assert len(histogram["edges"]) == len(histogram["counts"][0]) + 1
+
+
+def test_a_candidate_that_is_nearer_everywhere_is_surely_better_but_not_in_coverage(job: Job) -> None:
+    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()}, coverage=0.9)
+    rows = [(4 + number % 2, "a", window(number), 4.4) for number in range(100)]
+    job.predict("candidate", "test", rows)
+    job.predict("champion", "test", [(*row[:3], 5.5) for row in rows])
+    confidence = job.evaluated()["confidence"]
+    assert confidence == {"rmse": 1, "mae": 1, "wape": 1, "bias": 1, "coverage": 0}
+    job.predict("champion", "test", rows)
+    assert set(job.evaluated()["confidence"].values()) == {0}
+
+
+rows_of_numbers = st.lists(
+    st.tuples(st.integers(-50, 50), st.floats(-50, 50), st.booleans()), min_size=1, max_size=40
+)
+
+
+@given(rows_of_numbers, st.randoms())
+def test_weights_of_one_give_the_plain_metrics_in_any_order(
+    rows: list[tuple[int, float, bool]], random: Any
+) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    observed, expected, inside = np.array(shuffled, dtype=float).T
+    error = expected - observed
+    terms = [np.ones(len(rows)), np.abs(observed), error, np.abs(error), error**2, inside]
+    metrics = metrics_of(np.ones(len(rows)) @ np.column_stack(terms))
+    plain = [(row[1] - row[0], row[0], row[2]) for row in rows]
+    assert metrics["rmse"] == pytest.approx(math.sqrt(sum(e * e for e, _, _ in plain) / len(plain)))
+    assert metrics["mae"] == pytest.approx(sum(abs(e) for e, _, _ in plain) / len(plain))
+    assert metrics["bias"] == pytest.approx(sum(e for e, _, _ in plain) / len(plain), abs=1e-9)
+    assert metrics["coverage"] == pytest.approx(sum(i for _, _, i in plain) / len(plain))
+    total = sum(abs(o) for _, o, _ in plain)
+    wape = sum(abs(e) for e, _, _ in plain) / total if total else math.nan
+    assert metrics["wape"] == pytest.approx(wape, nan_ok=True)

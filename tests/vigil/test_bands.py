@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ bands = st.builds(
     upper_quantile=st.floats(0.01, 20),
     scales=st.dictionaries(st.sampled_from(["orders", "clicks"]), spreads),
     default_scale=spreads,
+    scale=st.sampled_from(["anscombe", "plain"]),
 )
+bands_of_counts = bands.map(lambda band: replace(band, scale="anscombe"))
 counts = st.floats(0, 1e6)
 
 
@@ -31,7 +34,16 @@ def test_a_band_of_another_rule_is_refused() -> None:
         Band.from_json({"rule": "stddev"})
 
 
-@given(bands, counts)
+def test_a_band_that_names_no_scale_is_of_counts_and_one_of_another_is_refused() -> None:
+    band = Band(0.9, -1.0, 1.0, {}, (1.0, 1.0))
+    content = band.to_json()
+    del content["scale"]
+    assert Band.from_json(content) == band
+    with pytest.raises(ValueError, match="the scale 'log', not 'anscombe' or 'plain'"):
+        Band.from_json({**content, "scale": "log"})
+
+
+@given(bands_of_counts, counts)
 def test_the_expected_count_lies_inside_its_band(band: Band, expected: float) -> None:
     lower, upper = band.bounds(["orders"], np.array([expected]))
     assert 0 <= lower[0] <= expected * (1 + 1e-9) + 1e-9
@@ -46,7 +58,7 @@ def test_bounds_never_fall_when_more_is_expected(band: Band, one: float, other: 
     assert upper[0] <= upper[1]
 
 
-@given(bands, counts, st.integers(0, 1_000_000))
+@given(bands_of_counts, counts, st.integers(0, 1_000_000))
 def test_the_score_leaves_plus_and_minus_one_where_the_count_leaves_the_band(
     band: Band, expected: float, observed: int
 ) -> None:
@@ -110,3 +122,43 @@ def test_a_series_with_heavy_tails_does_not_widen_the_band_of_a_calm_one() -> No
     _, upper = band.bounds(["calm", "wild"], np.array([50.0, 50.0]))
     assert upper[0] < 120
     assert upper[1] > 1_000
+
+
+@given(bands, st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_a_plain_band_keeps_its_shape_wherever_it_lies(band: Band, one: float, other: float) -> None:
+    plain = replace(band, scale="plain")
+    expected = np.array([one, other])
+    lower, upper = plain.bounds(["orders", "orders"], expected)
+    assert (lower < expected).all()
+    assert (upper > expected).all()
+    assert (upper - lower)[0] == pytest.approx((upper - lower)[1], rel=1e-6, abs=1e-6)
+    assert plain.scores(["orders"] * 2, expected, upper) == pytest.approx([1, 1], rel=1e-4)
+    assert plain.scores(["orders"] * 2, expected, lower) == pytest.approx([-1, -1], rel=1e-4)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1.0, 1e6]), st.sampled_from([0.9, 0.98]))
+def test_a_plain_band_covers_its_share_in_any_unit(seed: int, unit: float, coverage: float) -> None:
+    generator = np.random.default_rng(seed)
+    expected = generator.normal(0, 50, 8_000) * unit
+    observed = expected + generator.standard_t(5, 8_000) * unit
+    band = calibrate([""] * 4_000, expected[:4_000], observed[:4_000], coverage, "plain")
+    lower, upper = band.bounds([""] * 4_000, expected[4_000:])
+    inside = np.mean((observed[4_000:] >= lower) & (observed[4_000:] <= upper))
+    assert abs(inside - coverage) < 5 * np.sqrt(2 * coverage * (1 - coverage) / 4_000) + 0.005
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-9, 1.0, -1e9])
+def test_a_perfect_model_of_any_numbers_gets_a_plain_band_that_can_be_divided_by(size: float) -> None:
+    exact = np.full(500, size)
+    band = calibrate([""] * 500, exact, exact, 0.98, "plain")
+    assert band.scale == "plain"
+    assert np.isfinite(band.scores([""], np.array([size]), np.array([size + 1]))).all()
+
+
+def test_a_plain_band_has_sides_of_their_own() -> None:
+    generator = np.random.default_rng(8)
+    skewed = generator.exponential(1.0, 5_000)
+    band = calibrate([""] * 5_000, np.zeros(5_000), skewed, 0.98, "plain")
+    lower, upper = band.bounds([""], np.zeros(1))
+    assert -0.01 < lower[0] < 0
+    assert upper[0] == pytest.approx(-np.log(0.01), rel=0.15)

@@ -18,6 +18,7 @@ from vigil.training.request import (
     candidate_transform_request,
     champion_transform_request,
     evaluation_request,
+    features_in_predictions,
     plan_run,
     training_request,
 )
@@ -141,3 +142,30 @@ def test_all_that_a_run_writes_lies_under_its_root() -> None:
     assert len({str(place) for place in places}) == len(places)
     assert all(str(place).startswith(f"{run.root}/") for place in places)
     assert run.root == S3Location("bucket", f"training/small/{run.run}")
+
+
+def data_processing(**changes: Any) -> dict[str, str]:
+    run = run_of()
+    dataset = replace(dataset_of(run), **changes)
+    processing: dict[str, str] = candidate_transform_request(run, SPEC, dataset, "model")["DataProcessing"]
+    assert champion_transform_request(run, SPEC, dataset, "m", "v/1")["DataProcessing"] == processing
+    return processing
+
+
+def test_a_number_comes_back_behind_its_keys_without_the_features() -> None:
+    assert data_processing() == {
+        "InputFilter": "$[3:]",
+        "JoinSource": "Input",
+        "OutputFilter": "$[0,1,2,-1]",
+    }
+    assert data_processing(keys=("row",))["OutputFilter"] == "$[0,1,-1]"
+    assert features_in_predictions(dataset_of(run_of())) == 0
+
+
+@pytest.mark.parametrize("objective", ["binary", "multiclass"])
+def test_an_answer_of_unknown_width_comes_back_behind_the_whole_row(objective: Any) -> None:
+    assert data_processing(keys=("row",), objective=objective) == {
+        "InputFilter": "$[2:]",
+        "JoinSource": "Input",
+    }
+    assert features_in_predictions(replace(dataset_of(run_of()), objective=objective)) == len(FEATURE_NAMES)
