@@ -25,7 +25,7 @@ from vigil.training.problems import Problems
 
 LONGEST_ROW_BYTES = 1024 * 1024
 
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 512 * 1024
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 _BEFORE_OPENING = np.frombuffer(b',\n"', dtype=np.uint8)
 _AFTER_CLOSING = np.frombuffer(b',\n\r"', dtype=np.uint8)
@@ -156,7 +156,7 @@ class CsvFile:
                 whole = text[:cut] if more or text.endswith(b"\n") else text + b"\n"
                 block = _Block.of(whole, line)
                 yield block
-                line += whole.count(b"\n")
+                line = block.next_line
             text = text[cut:]
             if len(text) > LONGEST_ROW_BYTES:
                 _check_quotes_and_returns(text, line, at_end=False)
@@ -175,10 +175,17 @@ class CsvFile:
 
 @dataclass(frozen=True)
 class _Block:
-    """Whole rows, each ended by a line feed, and the number of the first line of those that are not blank."""
+    """Whole rows, each ended by a line feed.
+
+    Attributes:
+        text: of the rows.
+        lines: number of the first line of each that is not blank.
+        next_line: number of the line behind them.
+    """
 
     text: bytes
     lines: NDArray[np.int64]
+    next_line: int
 
     @classmethod
     def of(cls, text: bytes, first_line: int) -> _Block:
@@ -198,7 +205,7 @@ class _Block:
             raise UnreadableError(int(lines[longest]), _too_long())
         first_bytes = np.frombuffer(text, dtype=np.uint8)[starts]
         blank = (lengths == 0) | ((lengths == 1) & (first_bytes == _RETURN))
-        return cls(text, lines[~blank])
+        return cls(text, lines[~blank], first_line + len(newlines))
 
     def split_first_row(self) -> tuple[bytes, _Block]:
         """Return the text of the first row that is not blank, and the rows after it."""
@@ -207,7 +214,7 @@ class _Block:
         for end in ends.tolist():
             row = self.text[start : end + 1]
             if row.strip(b"\r\n"):
-                return row, _Block(self.text[end + 1 :], self.lines[1:])
+                return row, _Block(self.text[end + 1 :], self.lines[1:], self.next_line)
             start = end + 1
         raise AssertionError("a block without rows has no first one")
 
@@ -242,7 +249,7 @@ def _check_utf8(text: bytes, first_line: int) -> None:
 
 
 def _check_quotes_and_returns(text: bytes, first_line: int, *, at_end: bool) -> None:
-    if b'"' not in text and text.count(b"\r") == text.count(b"\r\n"):
+    if b'"' not in text and (b"\r" not in text or text.count(b"\r") == text.count(b"\r\n")):
         return
     # What lies behind the text is a line feed, or not known yet, which is as good.
     characters = np.frombuffer(text + b"\n", dtype=np.uint8)

@@ -125,12 +125,14 @@ class _ColumnSurvey:
 
     def _keep_sample(self, numbers: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
         """Keep the numbers with the smallest draws: each is as likely to be among them."""
-        all_numbers = np.concatenate((self._sample, numbers))
-        all_draws = np.concatenate((self._draws_of_sample, draws))
-        if len(all_draws) > SAMPLED_ROWS:
-            kept = np.argpartition(all_draws, SAMPLED_ROWS)[:SAMPLED_ROWS]
-            all_numbers, all_draws = all_numbers[kept], all_draws[kept]
-        self._sample, self._draws_of_sample = all_numbers, all_draws
+        if len(self._sample) == SAMPLED_ROWS:
+            smaller = draws < self._draws_of_sample.max()
+            numbers, draws = numbers[smaller], draws[smaller]
+        self._sample = np.concatenate((self._sample, numbers))
+        self._draws_of_sample = np.concatenate((self._draws_of_sample, draws))
+        if len(self._sample) > SAMPLED_ROWS:
+            kept = np.argpartition(self._draws_of_sample, SAMPLED_ROWS)[:SAMPLED_ROWS]
+            self._sample, self._draws_of_sample = self._sample[kept], self._draws_of_sample[kept]
 
     @property
     def is_constant(self) -> bool:

@@ -7,7 +7,9 @@ of each row, once to encode and to write. Only the part of each row is kept in m
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
@@ -35,6 +37,8 @@ from vigil.training.uploads import StreamedUpload
 KEYS = ("row",)
 
 _TRAIN, _VALIDATION, _TEST = range(len(PARTS))
+# Blocks of rows that are being encoded while the next one is read; more would take more memory.
+_BLOCKS_AHEAD = 1
 
 
 def prepare_tabular(
@@ -175,14 +179,25 @@ def _write(
 ) -> None:
     """Encode all rows and write each to the files of its part."""
     done = 0
-    for file, rows in _rows_of(s3, files, (encoding.target, *encoding.inputs)):
-        parts = labels[done : done + len(rows.lines)]
-        columns = _encoded(file, rows, encoding)
+    for columns in _encoded_columns(s3, files, encoding):
+        parts = labels[done : done + len(columns[0])]
         for part in range(len(PARTS)):
             _write_rows(uploads, part, [column.filter(pa.array(parts == part)) for column in columns])
-        done += len(rows.lines)
+        done += len(parts)
         if progress:
             progress(done)
+
+
+def _encoded_columns(s3: Any, files: FilesManifest, encoding: Encoding) -> Iterator[list[pa.Array]]:
+    """Yield label, key and features of all rows in order; a thread encodes while the next are read."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: deque[Future[list[pa.Array]]] = deque()
+        for file, rows in _rows_of(s3, files, (encoding.target, *encoding.inputs)):
+            waiting.append(pool.submit(_encoded, file, rows, encoding))
+            if len(waiting) > _BLOCKS_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _encoded(file: ManifestFile, rows: Rows, encoding: Encoding) -> list[pa.Array]:
