@@ -10,7 +10,7 @@ import vigil.answers
 import vigil.bands
 from vigil.aws import S3Location
 from vigil.bands import ANSCOMBE, PLAIN, Band
-from vigil.errors import DataError
+from vigil.errors import DataError, SettingsError
 from vigil.paths import jobs_dir
 from vigil.released_models import ReleasedModel
 from vigil.training.dataset import Dataset
@@ -54,7 +54,11 @@ def upload_evaluation(
 def evaluation_config(
     run: TrainingRun, spec: ModelSpec, dataset: Dataset, champion: ReleasedModel | None
 ) -> dict[str, Any]:
-    """Return what the evaluation job must know: what was predicted, how its lines look, and of whom."""
+    """Return what the evaluation job must know: what was predicted, how its lines look, and of whom.
+
+    Raises:
+        SettingsError: the champion predicts a number and the candidate a class, or the other way round.
+    """
     config: dict[str, Any] = {
         "model": spec.name,
         "run": run.run,
@@ -68,9 +72,20 @@ def evaluation_config(
     if dataset.objective == "regression":
         counts = isinstance(spec.data, EventCounts)
         config |= {"coverage": spec.band.coverage, "scale": ANSCOMBE if counts else PLAIN}
-        if champion:
-            config["champion"]["band"] = champion.band.to_json()
+    if champion:
+        _check_alike(champion, dataset)
+        config["champion"]["band"] = champion.band.to_json() if champion.band else None
     return config
+
+
+def _check_alike(champion: ReleasedModel, dataset: Dataset) -> None:
+    if (champion.band is not None) != (dataset.objective == "regression"):
+        told = "classes" if champion.band is None else "a number"
+        raise SettingsError(
+            f"The champion {champion.model_version} predicts {told}, and the objective of {dataset.model} is "
+            f"{dataset.objective} now: the two cannot be compared. Give the changed model spec a name of its "
+            "own."
+        )
 
 
 def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band | None]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -9,8 +9,15 @@ import pytest
 from tests.vigil.release.releasing import BAND
 from tests.vigil.training.test_request import SPEC, dataset_of, run_of
 from vigil.aws import S3Location
-from vigil.errors import DataError
+from vigil.bands import Band
+from vigil.errors import DataError, SettingsError
+from vigil.released_models import ReleasedModel
 from vigil.training.evaluation import evaluation_config, job_files, read_evaluation, upload_evaluation
+
+
+def champion_with(band: Band | None) -> ReleasedModel:
+    unused = {field.name for field in fields(ReleasedModel)} - {"model_version", "band"}
+    return ReleasedModel(model_version="small/3", band=band, **dict.fromkeys(unused))
 
 
 def put(s3: Any, location: S3Location, content: Any) -> None:
@@ -38,6 +45,22 @@ def test_a_classification_has_no_band_and_keeps_the_features_in_its_lines() -> N
     assert not {"band", "scale", "coverage"} & config.keys()
     assert config["features"] == len(dataset.features)
     assert config["classes"] == ["no", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("band", "objective", "kind"), [(None, "regression", "classes"), (BAND, "binary", "a number")]
+)
+def test_a_champion_of_another_kind_cannot_be_compared_with(band: Any, objective: Any, kind: str) -> None:
+    dataset = replace(dataset_of(run_of()), objective=objective)
+    with pytest.raises(
+        SettingsError, match=f"The champion small/3 predicts {kind}, and the objective of small"
+    ):
+        evaluation_config(run_of(), SPEC, dataset, champion_with(band))
+
+
+def test_the_champions_own_band_goes_with_it() -> None:
+    config = evaluation_config(run_of(), SPEC, dataset_of(run_of()), champion_with(BAND))
+    assert config["champion"] == {"model_version": "small/3", "band": BAND.to_json()}
 
 
 def test_what_the_job_wrote_is_read_with_its_band(s3: Any, bucket: str) -> None:
