@@ -51,20 +51,19 @@ class Measured:
 
     def _draw_curves(self, truth, scores, classes):
         """Take areas and curves, one class after the other, for their scores may be large."""
+        binary = self.objective == "binary"
         in_pictures = _most_frequent(self.confusion, _CURVES_IN_PICTURES)
-        measured = (
-            range(len(classes) - 1, len(classes)) if self.objective == "binary" else range(len(classes))
-        )
-        for place in measured:
+        for place in [len(classes) - 1] if binary else range(len(classes)):
+            # Of two classes there may be the scores of the last one alone.
             curve = curve_of(scores[:, place - len(classes)], truth == place)
             self.areas[place] = curve.area
             self.influence += curve.influence
-            if np.isfinite(curve.area) and (place in in_pictures or self.objective == "binary"):
+            if np.isfinite(curve.area) and place in in_pictures:
                 self.curves.append(dict(thinned(curve), **{"class": classes[place]}))
         self.influence /= max(1, np.count_nonzero(np.isfinite(self.areas)))
-        if self.objective == "binary":
+        if binary:
             # What tells the one class from the other tells the other from the one.
-            self.areas[0] = self.areas[1]
+            self.areas[0] = self.areas[-1]
 
     def metrics(self):
         """Return the metrics that are reported, by name; nan where not defined."""
