@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from pymysql.cursors import Cursor
@@ -15,6 +16,7 @@ from pymysql.cursors import Cursor
 from vigil.bands import Band
 from vigil.database import statement
 from vigil.errors import DataError
+from vigil.smoke_tests import SmokeTest
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,13 @@ class ReleasedModel:
         sagemaker_model: name of the Model that the configuration serves.
         model_data_url: S3 location of its artifact.
         training_job: that made it.
-        band: turns its predictions into bounds.
+        band: turns its predictions into bounds; None of a model that tells classes.
         metrics: of its evaluation, by name.
         status: deploying, champion, retired or failed.
+        due_at: moment for which it was trained; naive UTC.
+        released_at: when it last became the champion, if it ever did.
+        retired_at: when another took its place, or its deployment failed.
+        smoke_test: rows with known answers; None of versions that were released without.
     """
 
     model_version: str
@@ -45,9 +51,13 @@ class ReleasedModel:
     sagemaker_model: str
     model_data_url: str
     training_job: str
-    band: Band
+    band: Band | None
     metrics: dict[str, Any]
     status: str
+    due_at: datetime
+    released_at: datetime | None
+    retired_at: datetime | None
+    smoke_test: SmokeTest | None
 
 
 def released_models(cursor: Cursor, model: str) -> list[ReleasedModel]:
@@ -56,10 +66,12 @@ def released_models(cursor: Cursor, model: str) -> list[ReleasedModel]:
     return [_released_model(row) for row in cursor.fetchall()]
 
 
-def _released_model(row: tuple[str, ...]) -> ReleasedModel:
+def _released_model(row: tuple[Any, ...]) -> ReleasedModel:
     names = [field.name for field in fields(ReleasedModel)]
     columns: dict[str, Any] = dict(zip(names, row, strict=True))
-    columns["band"] = Band.from_json(json.loads(columns["band"]))
+    band, smoke_test = json.loads(columns["band"]), json.loads(columns["smoke_test"] or "null")
+    columns["band"] = Band.from_json(band) if band else None
+    columns["smoke_test"] = SmokeTest.from_json(smoke_test) if smoke_test else None
     columns["metrics"] = json.loads(columns["metrics"])
     return ReleasedModel(**columns)
 
@@ -67,6 +79,12 @@ def _released_model(row: tuple[str, ...]) -> ReleasedModel:
 def champion(cursor: Cursor, model: str) -> ReleasedModel | None:
     """Return the version of a model that serves, if one does."""
     return next((m for m in released_models(cursor, model) if m.status == "champion"), None)
+
+
+def newer_champion(cursor: Cursor, model: str, due_at: datetime) -> ReleasedModel | None:
+    """Return the champion if it was trained for a later moment than this one; naive UTC."""
+    serving = champion(cursor, model)
+    return serving if serving and serving.due_at > due_at else None
 
 
 def released_model(cursor: Cursor, model: str, model_version: str) -> ReleasedModel:

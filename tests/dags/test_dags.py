@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -14,11 +15,31 @@ INVENTORY = {
     "detect_anomalies": "detect_anomalies.py",
     "backfill_detections": "backfill_detections.py",
     "retrain_weekly": "retrain_weekly.py",
+    "retrain_on_new_data": "retrain_on_new_data.py",
+    "retrain_on_image_push": "retrain_on_image_push.py",
+    "roll_back_model": "roll_back_model.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)
 IRREVERSIBLE = [
-    ("retrain_weekly", "deploy", {"export", "train", "evaluate", "judge_candidate", "register"}),
+    *(
+        (
+            dag_id,
+            "deploy",
+            {
+                "train",
+                "evaluate",
+                "judge_candidate",
+                "register_candidate",
+                "approve",
+                "confirm_release_lease",
+            },
+        )
+        for dag_id in ("retrain_weekly", "retrain_on_new_data", "retrain_on_image_push")
+    ),
+    ("roll_back_model", "deploy", {"choose_version", "take_release_lease"}),
+    ("roll_back_model", "leave_version", {"deploy", "verify_deployment"}),
+    ("retrain_on_new_data", "settle_files", {"train", "register_candidate"}),
 ]
 
 
@@ -56,7 +77,8 @@ def test_policies(dag_id: str) -> None:
     assert dag.max_active_runs == 1
     for task in dag.tasks:
         assert task.owner == "vigil"
-        assert task.execution_timeout, task.task_id
+        # A person's time to answer is the model spec's.
+        assert task.execution_timeout or isinstance(task, HITLOperator), task.task_id
 
 
 def test_the_minutely_dag_has_at_most_two_tasks() -> None:

@@ -86,7 +86,7 @@ def test_the_three_dags_turn_the_loop(
     run = run_dag("retrain_weekly", now())
     assert run.state == "success", task_states(run)
     assert task_states(run)["predict_with_champion"] == "skipped"
-    assert returned(run, "verify")["model_version"] == "event-counts/1"
+    assert returned(run, "verify_deployment")["model_version"] == "event-counts/1"
     assert rows(connection, "SELECT model_version, status FROM released_models") == [
         ("event-counts/1", "champion")
     ]
@@ -132,12 +132,16 @@ def test_a_rejected_candidate_ends_a_successful_run_without_a_deployment(
     run = run_dag("retrain_weekly", now(), {"model": "strict"})
     assert run.state == "success"
     states = task_states(run)
-    assert (states["register"], states["deploy"], states["verify"]) == ("success", "skipped", "skipped")
+    assert (states["register_candidate"], states["deploy"], states["verify_deployment"]) == (
+        "success",
+        "skipped",
+        "skipped",
+    )
     assert states["give_back_release_lease"] == "success"
     decision = returned(run, "judge_candidate")
     assert not decision["passed"]
     package = aws.client("sagemaker").describe_model_package(
-        ModelPackageName=returned(run, "register")["model_package_arn"]
+        ModelPackageName=returned(run, "register_candidate")["model_package_arn"]
     )
     assert package["ModelApprovalStatus"] == "Rejected"
     assert "wape" in package["ApprovalDescription"]
@@ -172,5 +176,6 @@ def test_an_empty_database_is_told_and_leaves_nothing_half_written(
     run = run_dag("retrain_weekly", now())
     assert run.state == "failed"
     assert task_states(run)["train"] == "upstream_failed"
-    assert aws.client("s3").list_objects_v2(Bucket=vigil_environment.bucket)["KeyCount"] == 0
+    (kept,) = aws.client("s3").list_objects_v2(Bucket=vigil_environment.bucket)["Contents"]
+    assert kept["Key"].endswith("/request.json"), "what was asked for, and no data"
     assert rows(connection, "SELECT * FROM release_leases") == []

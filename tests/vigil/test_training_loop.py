@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from pymysql.connections import Connection
 
@@ -18,6 +17,7 @@ from vigil.database import Database
 from vigil.features import FEATURE_NAMES
 from vigil.release.deployment import State, plan_deployment, promote, start_deployment
 from vigil.release.registry import Candidate, RegisteredModel, register
+from vigil.release.shifting import Shifting
 from vigil.release.verification import verify_deployment
 from vigil.released_models import champion
 from vigil.sagemaker_jobs import (
@@ -34,6 +34,7 @@ from vigil.training.dataset import Dataset
 from vigil.training.evaluation import BAND, EVALUATION, read_evaluation, upload_evaluation
 from vigil.training.export import export_windows
 from vigil.training.gate import judge_candidate, judged_against
+from vigil.training.known_answers import SMOKE_TEST, smoke_test_of
 from vigil.training.preparing import prepare_dataset
 from vigil.training.request import (
     TrainingRun,
@@ -109,7 +110,7 @@ def release(
     assert judged_against(evaluation) == version
     decision = judge_candidate(evaluation, spec.gates)
     assert decision.passed, decision
-    prefix = run.evaluation(version)
+    prefix, smoke_test = run.evaluation(version), smoke_test_of(s3, run, dataset)
     candidate = Candidate(
         image=spec.algorithm.uri(REGION),
         model_data_url=artifact,
@@ -118,18 +119,32 @@ def release(
         manifest=dataset.manifest,
         evaluation=prefix / EVALUATION,
         band=prefix / BAND,
+        smoke_test=run.root / SMOKE_TEST,
+        report=prefix / "report.md",
+        metrics=decision.metrics,
         run=run.run,
     )
     registered = register(sagemaker, spec.name, candidate, approved=True, reasons=["The gate was passed."])
     deployment = plan_deployment(
-        registered, model=spec.name, endpoint=spec.endpoint.name, hosting=spec.endpoint.hosting
+        registered,
+        model=spec.name,
+        endpoint=spec.endpoint.name,
+        hosting=spec.endpoint.hosting,
+        shifting=Shifting(),
+        due_at=MONDAY,
     )
     start_deployment(
-        connection, sagemaker, deployment, band=band, metrics=decision.metrics, role=ROLE, tags=run.tags
+        connection,
+        sagemaker,
+        deployment,
+        band=band,
+        metrics=decision.metrics,
+        smoke_test=smoke_test,
+        role=ROLE,
+        tags=run.tags,
     )
     assert settle(sagemaker, deployment).state is State.SERVING
-    rows = np.ones((2, len(FEATURE_NAMES))).tolist()
-    verified = verify_deployment(sagemaker, aws.client("sagemaker-runtime"), deployment, rows)
+    verified = verify_deployment(sagemaker, aws.client("sagemaker-runtime"), deployment, smoke_test)
     assert verified.model_data_url == artifact
     promote(connection, deployment)
     return registered
@@ -150,6 +165,8 @@ def test_two_runs_release_two_versions_and_the_second_is_compared_with_the_first
         assert cursor.fetchall() == (("loop/1", "retired"), ("loop/2", "champion"))
     assert now_serving is not None
     assert now_serving.variant == "v2"
+    assert now_serving.band is not None
+    assert now_serving.smoke_test is not None
     assert set(now_serving.band.scales) == {"orders", "log-ins, failed"}
     evaluation = _evaluation_of(aws, second)
     assert evaluation["champion"]["model_version"] == "loop/1"

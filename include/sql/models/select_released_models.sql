@@ -2,7 +2,8 @@
 -- parameters: model
 -- columns: as in released_models, in the order of vigil.released_models.ReleasedModel
 SELECT model_version, model, endpoint, variant, model_package_arn, endpoint_config, sagemaker_model,
-       model_data_url, training_job, band, metrics, status
+       model_data_url, training_job, band, metrics, status, COALESCE(due_at, created_at) AS due_at, released_at,
+       retired_at, smoke_test
 FROM released_models
 WHERE model = %(model)s
 ORDER BY created_at DESC, model_version DESC

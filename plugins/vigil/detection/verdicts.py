@@ -11,7 +11,7 @@ from pymysql.cursors import Cursor
 
 from vigil.database import statement
 from vigil.detection.predicting import Predictions
-from vigil.errors import CloudError
+from vigil.errors import CloudError, DataError
 from vigil.released_models import ReleasedModel
 
 NORMAL, HIGH, LOW = "normal", "high", "low"
@@ -101,6 +101,11 @@ def _verdicts_of_one(
 ) -> list[Verdict]:
     series = [count.series for count in counts]
     observed = np.array([count.observed for count in counts], dtype=float)
+    if model.band is None:
+        raise DataError(
+            f"{model.model_version} has no band, so it cannot judge windows: name a model of event counts "
+            "in the pipeline file."
+        )
     lower, upper = model.band.bounds(series, expected)
     scores = model.band.scores(series, expected, observed)
     sides = np.where(observed > upper, HIGH, np.where(observed < lower, LOW, NORMAL))

@@ -40,7 +40,7 @@ class SageMakerJobOperator(BaseOperator):
         super().__init__(**kwargs)
         self._first_name: str | None = None
 
-    def request(self, context: Context) -> dict[str, Any]:
+    def job_request(self, context: Context) -> dict[str, Any]:
         """Return the request that creates the job; called on a worker."""
         raise TypeError(f"{type(self).__name__} does not say what its job is to do.")
 
@@ -56,7 +56,7 @@ class SageMakerJobOperator(BaseOperator):
         """Start or adopt the job, and leave the worker until it has ended."""
         settings = load_settings()
         aws = open_aws(settings)
-        request = self.request(context)
+        request = self.job_request(context)
         # Known before the job is: a kill that falls between the two still finds what to stop.
         self._first_name = request[self.kind.name_field]
         job_name = start_or_adopt(aws.client("sagemaker"), self.kind, request)

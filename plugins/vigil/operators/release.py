@@ -1,174 +1,113 @@
-"""Operators of the release domain, in the order in which a run needs them."""
+"""Tasks of the release domain, in the order in which a run needs them."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import ClientError
+from airflow.sdk import BaseOperator, task
+from airflow.sdk.exceptions import AirflowFailException
 
+from vigil.operators.endpoint_trigger import EndpointTrigger
 from vigil.operators.environment import open_database
-from vigil.operators.training import longest_judgement, open_run
-from vigil.sagemaker_jobs import is_missing, is_throttling
+from vigil.operators.requests import open_run
+from vigil.operators.training import released_version
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigil.operators.training import OpenRun
+    from vigil.operators.requests import OpenRun
     from vigil.release.deployment import Deployment
     from vigil.release.registry import RegisteredModel
+    from vigil.release.shifting import Shifting
 
-_LONGEST_DEPLOYMENT = timedelta(hours=2)
+log = logging.getLogger(__name__)
+
+# Beyond what the model spec allows the traffic to shift: machines must come first.
+_SLACK = timedelta(hours=1)
 # Waiting for a deletion or for somebody else's update comes before the deployment itself.
 _MOST_ROUNDS = 4
 
 
-class TakeReleaseLeaseSensor(BaseSensorOperator):
-    """Wait until no other run releases to the endpoint, then hold it; return who is the champion.
+@task
+def register_candidate(
+    request: Any,
+    dataset: Any,
+    training: Any,
+    evaluation: Any,
+    decision: Any,
+    report: Any,
+) -> dict[str, Any]:
+    """Register the candidate once, passed or rejected, and return the version."""
+    from vigil.aws import S3Location
+    from vigil.operators.telling import tell
+    from vigil.release.registry import Candidate, register
+    from vigil.training.dataset import SCHEMA, Dataset
+    from vigil.training.evaluation import BAND, EVALUATION
+    from vigil.training.known_answers import SMOKE_TEST, save_smoke_test, smoke_test_of
 
-    Whoever waited is judged against the champion of now, not of when its run began.
-
-    Args:
-        model: name of the model spec (templated).
-    """
-
-    template_fields = ("model",)
-
-    def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(mode="reschedule", **kwargs)
-        self.model = model
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Try to take the lease."""
-        from vigil.database import connected, in_transaction
-        from vigil.release.leases import take_lease
-        from vigil.released_models import champion
-
-        opened = open_run(context, self.model)
-        endpoint, holder = opened.spec.endpoint.name, opened.run.run
-        with connected(open_database(opened.settings)) as connection:
-            lease = take_lease(connection, endpoint, holder, longest_judgement(opened.spec))
-            if lease.holder != holder:
-                self.log.info(
-                    "%s is releasing to %s, at most until %s", lease.holder, endpoint, lease.expires_at
-                )
-                return PokeReturnValue(is_done=False)
-            serving = in_transaction(connection, lambda cursor: champion(cursor, self.model))
-        version = serving.model_version if serving else None
-        self.log.info("The champion is %s", version or "nobody yet")
-        return PokeReturnValue(is_done=True, xcom_value=version)
-
-
-class GiveBackReleaseLeaseOperator(BaseOperator):
-    """Let the next release go on, whatever came of this one.
-
-    Args:
-        model: name of the model spec (templated).
-    """
-
-    template_fields = ("model",)
-
-    def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
-
-    def execute(self, context: Context) -> None:
-        """Give the lease back; one that is somebody else's by now stays theirs."""
-        from vigil.database import connected
-        from vigil.release.leases import give_back_lease
-
-        opened = open_run(context, self.model)
-        with connected(open_database(opened.settings)) as connection:
-            give_back_lease(connection, opened.spec.endpoint.name, opened.run.run)
-
-
-class RegisterModelOperator(BaseOperator):
-    """Register the candidate, approved or rejected, and return the version.
-
-    Args:
-        model: name of the model spec (templated).
-        dataset: its description (templated).
-        training: as the training returned it (templated).
-        evaluation: as the evaluation returned it (templated).
-        decision: of the gate (templated).
-    """
-
-    template_fields = ("model", "dataset", "training", "evaluation", "decision")
-
-    def __init__(
-        self, *, model: str, dataset: Any, training: Any, evaluation: Any, decision: Any, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.model = model
-        self.dataset = dataset
-        self.training = training
-        self.evaluation = evaluation
-        self.decision = decision
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Register once, however often this is called."""
-        from vigil.aws import S3Location
-        from vigil.release.registry import Candidate, register
-        from vigil.training.dataset import SCHEMA
-        from vigil.training.evaluation import BAND, EVALUATION
-
-        opened = open_run(context, self.model)
-        evaluation = S3Location.parse(self.evaluation["location"])
-        candidate = Candidate(
-            image=self.training["image"],
-            model_data_url=self.training["model_data_url"],
-            training_job=self.training["training_job"],
-            dataset=S3Location.parse(self.dataset["location"]) / SCHEMA,
-            manifest=S3Location.parse(self.dataset["manifest"]),
-            evaluation=evaluation / EVALUATION,
-            band=evaluation / BAND,
-            run=opened.run.run,
+    opened = open_run(request)
+    described = Dataset.from_json(dataset)
+    place = S3Location.parse(evaluation["location"])
+    smoke_test = opened.run.root / SMOKE_TEST
+    save_smoke_test(opened.s3, smoke_test, smoke_test_of(opened.s3, opened.run, described))
+    candidate = Candidate(
+        image=training["image"],
+        model_data_url=training["model_data_url"],
+        training_job=training["training_job"],
+        dataset=described.location / SCHEMA,
+        manifest=described.manifest,
+        evaluation=place / EVALUATION,
+        band=place / BAND if opened.spec.objective == "regression" else None,
+        smoke_test=smoke_test,
+        report=S3Location.parse(report["location"]),
+        metrics=decision["metrics"],
+        run=opened.run.run,
+    )
+    by_person = opened.spec.approval.by == "person"
+    registered = register(
+        opened.sagemaker,
+        opened.run.model,
+        candidate,
+        approved=None if decision["passed"] and by_person else decision["passed"],
+        reasons=decision["reasons"] or ["Every gate was passed."],
+        tags=opened.run.tags,
+    )
+    log.info("%s is %s", registered.model_version, registered.approval)
+    if not decision["passed"]:
+        reasons = "\n".join(f"- {reason}" for reason in decision["reasons"])
+        tell(
+            opened,
+            "candidate-rejected",
+            f"{registered.model_version} was rejected by the gates.\n{reasons}\nReport: {report['location']}",
         )
-        registered = register(
-            opened.aws.client("sagemaker"),
-            self.model,
-            candidate,
-            approved=self.decision["passed"],
-            reasons=self.decision["reasons"] or ["Every gate was passed."],
-            tags=opened.run.tags,
-        )
-        self.log.info("%s is %s", registered.model_version, registered.approval)
-        return {
-            "model_version": registered.model_version,
-            "model_package_arn": registered.model_package_arn,
-            "approval": registered.approval,
-        }
+    return {
+        "model_version": registered.model_version,
+        "model_package_arn": registered.model_package_arn,
+        "approval": registered.approval,
+    }
 
 
 class DeployModelOperator(BaseOperator):
-    """Move the endpoint to an approved version; skipped when the version was rejected.
+    """Move the endpoint to an approved version, and come back when it stands still.
 
     Args:
-        model: name of the model spec (templated).
-        registered: as the registration returned it (templated).
+        request: the resolved request (templated).
+        approved: the version (templated).
     """
 
-    template_fields = ("model", "registered")
+    template_fields = ("request", "approved")
 
-    def __init__(self, *, model: str, registered: Any, **kwargs: Any) -> None:
+    def __init__(self, *, request: Any, approved: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.model = model
-        self.registered = registered
+        self.request = request
+        self.approved = approved
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Begin, or go on with what an earlier try began."""
-        if self.registered["approval"] != "Approved":
-            raise AirflowSkipException(
-                f"{self.registered['model_version']} was rejected: nothing is deployed."
-            )
-        return self._deploy(context, round_number=1)
+        return self._deploy(open_run(self.request), round_number=1)
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Look at the endpoint, which stands still now, and go on."""
@@ -176,52 +115,51 @@ class DeployModelOperator(BaseOperator):
         from vigil.release.deployment import State, deployment_state, mark_failed
 
         if event["timed_out"]:
-            raise AirflowFailException(f"The endpoint was in motion for longer than {_LONGEST_DEPLOYMENT}.")
-        opened = open_run(context, self.model)
+            raise AirflowFailException(
+                "The endpoint was in motion for longer than shifting.longest_s and an hour."
+            )
+        opened = open_run(self.request)
         deployment = self._plan(opened)
-        found = deployment_state(opened.aws.client("sagemaker"), deployment)
-        self.log.info("%s: %s", deployment.model_version, found.detail)
+        found = deployment_state(opened.sagemaker, deployment)
+        log.info("%s: %s", deployment.model_version, found.detail)
         if found.state is State.SERVING:
             return deployment.to_json()
         if event["moved"] or event["round_number"] == _MOST_ROUNDS:
             with connected(open_database(opened.settings)) as connection:
-                mark_failed(connection, deployment)
+                mark_failed(connection, opened.sagemaker, deployment, found.detail)
             raise AirflowFailException(
                 f"{deployment.model_version} was not taken into service: {found.detail}"
             )
-        return self._deploy(context, event["round_number"] + 1)
+        return self._deploy(opened, event["round_number"] + 1)
 
-    def _deploy(self, context: Context, round_number: int) -> dict[str, Any]:
-        from vigil.aws import S3Location
+    def _deploy(self, opened: OpenRun, round_number: int) -> dict[str, Any]:
         from vigil.database import connected
         from vigil.release.deployment import State, start_deployment
         from vigil.release.leases import renew_lease
-        from vigil.training.evaluation import read_evaluation
+        from vigil.release.shifting import check_alarms
 
-        opened = open_run(context, self.model)
         deployment = self._plan(opened)
-        evaluation = S3Location.parse(self._registered(opened).evaluation).parent
-        content, band = read_evaluation(opened.aws.client("s3"), evaluation)
+        check_alarms(opened.aws.client("cloudwatch"), _shifting(opened))
+        longest = timedelta(seconds=opened.spec.endpoint.shifting.longest_s) + _SLACK
         with connected(open_database(opened.settings)) as connection:
             # From here on the endpoint is moved: not without the lease.
-            renew_lease(connection, deployment.endpoint, opened.run.run, _LONGEST_DEPLOYMENT)
+            renew_lease(connection, deployment.endpoint, opened.run.run, longest)
             found = start_deployment(
                 connection,
-                opened.aws.client("sagemaker"),
+                opened.sagemaker,
                 deployment,
-                band=band,
-                metrics=content["candidate"]["metrics"],
+                **_kept_with(opened, self._registered(opened)),
                 role=opened.settings.sagemaker_role_arn,
                 tags=opened.run.tags,
             )
-        self.log.info("%s: %s", deployment.model_version, found.detail)
+        log.info("%s: %s", deployment.model_version, found.detail)
         if found.state is not State.SERVING:
             self.defer(
                 trigger=EndpointTrigger(
                     endpoint=deployment.endpoint,
                     aws_conn_id=opened.settings.aws_conn_id,
                     poll_s=opened.settings.poll_interval_s,
-                    deadline=time.time() + _LONGEST_DEPLOYMENT.total_seconds(),
+                    deadline=time.time() + longest.total_seconds(),
                     round_number=round_number,
                     moved=found.state is State.MOVING,
                 ),
@@ -232,130 +170,96 @@ class DeployModelOperator(BaseOperator):
     def _registered(self, opened: OpenRun) -> RegisteredModel:
         from vigil.release.registry import registered_model
 
-        return registered_model(opened.aws.client("sagemaker"), self.registered["model_package_arn"])
+        return registered_model(opened.sagemaker, self.approved["model_package_arn"])
 
     def _plan(self, opened: OpenRun) -> Deployment:
         from vigil.release.deployment import plan_deployment
 
+        endpoint = opened.spec.endpoint
         return plan_deployment(
             self._registered(opened),
-            model=self.model,
-            endpoint=opened.spec.endpoint.name,
-            hosting=opened.spec.endpoint.hosting,
+            model=opened.run.model,
+            endpoint=endpoint.name,
+            hosting=endpoint.hosting,
+            shifting=_shifting(opened),
+            due_at=opened.request.due_at,
         )
 
 
-class VerifyDeploymentOperator(BaseOperator):
-    """Make sure that the endpoint serves the new artifact and answers, then call it the champion.
+def _shifting(opened: OpenRun) -> Shifting:
+    from vigil.release.shifting import Shifting
 
-    Args:
-        model: name of the model spec (templated).
-        deployment: as the deployment returned it (templated).
-    """
-
-    template_fields = ("model", "deployment")
-
-    def __init__(self, *, model: str, deployment: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
-        self.deployment = deployment
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Verify and promote."""
-        from vigil.database import connected
-        from vigil.features import FEATURE_NAMES
-        from vigil.release.deployment import Deployment, DeploymentFailedError, mark_failed, promote
-        from vigil.release.verification import verify_deployment
-
-        opened = open_run(context, self.model)
-        deployment = Deployment.from_json(self.deployment)
-        with connected(open_database(opened.settings)) as connection:
-            try:
-                verified = verify_deployment(
-                    opened.aws.client("sagemaker"),
-                    opened.aws.client("sagemaker-runtime"),
-                    deployment,
-                    [[0.0] * len(FEATURE_NAMES)],
-                )
-            except DeploymentFailedError:
-                mark_failed(connection, deployment)
-                raise
-            promote(connection, deployment)
-        self.log.info("%s is the champion and serves %s", deployment.model_version, verified.model_data_url)
-        return {
-            "model_version": deployment.model_version,
-            "endpoint": deployment.endpoint,
-            "model_data_url": verified.model_data_url,
-        }
+    return Shifting(**opened.spec.endpoint.shifting.model_dump())
 
 
-class EndpointTrigger(BaseTrigger):
-    """Fires once an endpoint stands still, whatever it serves then.
+def _kept_with(opened: OpenRun, registered: RegisteredModel) -> dict[str, Any]:
+    """Return what was written down of a version when it was registered."""
+    from vigil.aws import S3Location
+    from vigil.training.evaluation import read_evaluation
+    from vigil.training.known_answers import read_smoke_test
 
-    Args:
-        endpoint: its name.
-        aws_conn_id: Airflow connection of the AWS account.
-        poll_s: seconds between two looks.
-        deadline: seconds since the epoch; the same after a restart of the triggerer.
-        round_number: how often the operator has begun; handed back with the event.
-        moved: whether the operator itself set the endpoint in motion; handed back with the event.
-    """
+    content, band = read_evaluation(opened.s3, S3Location.parse(registered.evaluation).parent)
+    smoke_test = registered.smoke_test
+    return {
+        "band": band,
+        "metrics": content["candidate"]["metrics"],
+        "smoke_test": read_smoke_test(opened.s3, S3Location.parse(smoke_test)) if smoke_test else None,
+    }
 
-    def __init__(
-        self,
-        *,
-        endpoint: str,
-        aws_conn_id: str,
-        poll_s: float,
-        deadline: float,
-        round_number: int,
-        moved: bool,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow types only part of itself
-        self.endpoint = endpoint
-        self.aws_conn_id = aws_conn_id
-        self.poll_s = poll_s
-        self.deadline = deadline
-        self.round_number = round_number
-        self.moved = moved
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what a triggerer needs to build this trigger again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "endpoint": self.endpoint,
-                "aws_conn_id": self.aws_conn_id,
-                "poll_s": self.poll_s,
-                "deadline": self.deadline,
-                "round_number": self.round_number,
-                "moved": self.moved,
-            },
-        )
+@task
+def verify_deployment(request: Any, deployment: Any) -> dict[str, Any]:
+    """Make sure that the endpoint serves the new artifact and gives known answers; crown it."""
+    from vigil.database import connected
+    from vigil.operators.telling import tell
+    from vigil.release.deployment import Deployment, DeploymentFailedError, mark_failed, promote
+    from vigil.release.verification import verify_deployment
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look at the endpoint until it is no longer in motion."""
-        hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=self.aws_conn_id, client_type="sagemaker")
-        timed_out = False
-        async with await hook.get_async_conn() as client:
-            while not timed_out and await self._in_motion(client):
-                await asyncio.sleep(self.poll_s)
-                timed_out = time.time() > self.deadline
-        yield TriggerEvent({"timed_out": timed_out, "round_number": self.round_number, "moved": self.moved})
-
-    async def _in_motion(self, client: Any) -> bool:
+    opened = open_run(request)
+    planned = Deployment.from_json(deployment)
+    written_down = released_version(opened, planned.model_version)
+    with connected(open_database(opened.settings)) as connection:
         try:
-            endpoint = await client.describe_endpoint(EndpointName=self.endpoint)
-        except ClientError as error:
-            if is_missing(error):
-                return False
-            if is_throttling(error):
-                self.log.warning("AWS asks for patience with %s", self.endpoint)
-                return True
+            verified = verify_deployment(
+                opened.sagemaker,
+                opened.aws.client("sagemaker-runtime"),
+                planned,
+                written_down.smoke_test if written_down else None,
+            )
+        except DeploymentFailedError as failure:
+            mark_failed(connection, opened.sagemaker, planned, str(failure))
             raise
-        return endpoint["EndpointStatus"] not in (
-            "InService",
-            "Failed",
-            "OutOfService",
-            "UpdateRollbackFailed",
+        promote(connection, planned)
+    tell(
+        opened,
+        "deployed",
+        f"{planned.model_version} serves from {planned.endpoint}.\nArtifact: {verified.model_data_url}",
+        about=planned.model_version,
+    )
+    return {
+        "model_version": planned.model_version,
+        "endpoint": planned.endpoint,
+        "model_data_url": verified.model_data_url,
+    }
+
+
+@task
+def remove_old_releases(request: Any) -> list[str]:
+    """Remove configurations and models of releases that ended long ago; return their names."""
+    from vigil.database import connected
+    from vigil.release.retention import remove_old_releases
+    from vigil.windows import now
+
+    opened = open_run(request)
+    with connected(open_database(opened.settings)) as connection:
+        removed = remove_old_releases(
+            connection,
+            opened.sagemaker,
+            opened.run.model,
+            opened.spec.endpoint.name,
+            opened.spec.endpoint.keep_days,
+            now(),
         )
+    for name in removed:
+        log.info("Removed %s", name)
+    return list(removed)

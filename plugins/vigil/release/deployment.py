@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -26,8 +27,10 @@ from vigil.aws import aws_name, content_hash
 from vigil.bands import Band
 from vigil.database import in_transaction, statement
 from vigil.errors import CloudError, DataError
-from vigil.release.registry import RegisteredModel
+from vigil.release.registry import RegisteredModel, decide
+from vigil.release.shifting import Shifting
 from vigil.sagemaker_jobs import create_unless_it_exists, is_missing, is_throttling
+from vigil.smoke_tests import SmokeTest
 from vigil.windows import now
 
 _IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -81,6 +84,8 @@ class Deployment:
         hosting: fields of the production variant that say on what machines.
         sagemaker_model: name of the Model.
         endpoint_config: name of the EndpointConfig.
+        deployment_config: how calls move to it; None leaves it to SageMaker.
+        due_at: moment for which it was trained, in ISO 8601; naive UTC.
     """
 
     model: str
@@ -94,6 +99,8 @@ class Deployment:
     hosting: dict[str, Any]
     sagemaker_model: str
     endpoint_config: str
+    deployment_config: dict[str, Any] | None
+    due_at: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the deployment as JSON-like content."""
@@ -106,7 +113,13 @@ class Deployment:
 
 
 def plan_deployment(
-    registered: RegisteredModel, *, model: str, endpoint: str, hosting: Mapping[str, Any]
+    registered: RegisteredModel,
+    *,
+    model: str,
+    endpoint: str,
+    hosting: Mapping[str, Any],
+    shifting: Shifting,
+    due_at: datetime,
 ) -> Deployment:
     """Name everything that serves a version.
 
@@ -115,6 +128,8 @@ def plan_deployment(
         model: name of the model spec.
         endpoint: name of the endpoint.
         hosting: fields of a production variant, as in `{"InstanceType": …, "InitialInstanceCount": 1}`.
+        shifting: how calls move to it.
+        due_at: moment for which it was trained; naive UTC.
 
     Raises:
         DataError: the version is not approved.
@@ -140,6 +155,8 @@ def plan_deployment(
         hosting=dict(hosting),
         sagemaker_model=aws_name(group, f"{variant}-{content_hash(served)}"),
         endpoint_config=aws_name(group, f"{variant}-{content_hash(where)}"),
+        deployment_config=shifting.deployment_config(),
+        due_at=due_at.isoformat(),
     )
 
 
@@ -148,8 +165,9 @@ def start_deployment(
     sagemaker: Any,
     deployment: Deployment,
     *,
-    band: Band,
+    band: Band | None,
     metrics: Mapping[str, float | None],
+    smoke_test: SmokeTest | None,
     role: str,
     tags: list[dict[str, str]],
 ) -> DeploymentState:
@@ -161,8 +179,9 @@ def start_deployment(
         connection: an open connection with nothing uncommitted on it.
         sagemaker: client.
         deployment: as planned.
-        band: of the version.
+        band: of the version; None of one that tells classes.
         metrics: of its evaluation.
+        smoke_test: rows with its known answers.
         role: that the model runs as.
         tags: of everything this makes.
 
@@ -170,11 +189,14 @@ def start_deployment(
         `MOVING` or `SERVING`; or `BUSY` when something must end first, perhaps what an earlier try of this
         deployment began: call this again when it has.
     """
-    _write_down(connection, deployment, band, metrics)
+    _write_down(connection, deployment, band, metrics, smoke_test)
     _make_model(sagemaker, deployment, role, tags)
     _make_endpoint_config(sagemaker, deployment, tags)
     endpoint = _describe_endpoint(sagemaker, deployment.endpoint)
-    wanted = {"EndpointName": deployment.endpoint, "EndpointConfigName": deployment.endpoint_config}
+    wanted: dict[str, Any] = {
+        "EndpointName": deployment.endpoint,
+        "EndpointConfigName": deployment.endpoint_config,
+    }
     if endpoint is None:
         sagemaker.create_endpoint(**wanted, Tags=tags)
         return DeploymentState(State.MOVING, "the endpoint is being created")
@@ -187,6 +209,8 @@ def start_deployment(
         return DeploymentState(State.BUSY, "the failed endpoint is being deleted")
     if endpoint["EndpointConfigName"] == deployment.endpoint_config:
         return DeploymentState(State.SERVING, "the endpoint serves it already")
+    if deployment.deployment_config:
+        wanted["DeploymentConfig"] = deployment.deployment_config
     sagemaker.update_endpoint(**wanted)
     return DeploymentState(State.MOVING, "the endpoint is being updated")
 
@@ -243,15 +267,19 @@ def _make_endpoint_config(sagemaker: Any, deployment: Deployment, tags: list[dic
 
 
 def _write_down(
-    connection: Connection[Any], deployment: Deployment, band: Band, metrics: Mapping[str, float | None]
+    connection: Connection[Any],
+    deployment: Deployment,
+    band: Band | None,
+    metrics: Mapping[str, float | None],
+    smoke_test: SmokeTest | None,
 ) -> None:
     values = {
-        **deployment.to_json(),
-        "band": json.dumps(band.to_json()),
+        **_columns(deployment),
+        "band": json.dumps(band.to_json() if band else None),
         "metrics": json.dumps(dict(metrics)),
+        "smoke_test": json.dumps(smoke_test.to_json() if smoke_test else None),
         "now": now(),
     }
-    del values["hosting"]
 
     def work(cursor: Cursor) -> None:
         known = _lock(cursor, deployment) is not None
@@ -276,18 +304,39 @@ def promote(connection: Connection[Any], deployment: Deployment) -> None:
                 f"{deployment.model_version} is {status or 'not written down'}, not deploying: deploy it "
                 "again before it becomes the champion."
             )
-        values = {**deployment.to_json(), "now": now()}
-        del values["hosting"]
+        values = {**_columns(deployment), "now": now()}
         cursor.execute(statement("release/retire_champion"), values)
         cursor.execute(statement("release/crown_release"), values)
 
     in_transaction(connection, work)
 
 
-def mark_failed(connection: Connection[Any], deployment: Deployment) -> None:
-    """Mark a version whose deployment failed."""
-    values = {"model_version": deployment.model_version}
-    in_transaction(connection, lambda cursor: cursor.execute(statement("release/fail_release"), values))
+def mark_failed(connection: Connection[Any], sagemaker: Any, deployment: Deployment, reason: str) -> None:
+    """Mark a version whose deployment failed, here and in the registry; a champion stays one.
+
+    Args:
+        connection: an open connection with nothing uncommitted on it.
+        sagemaker: client.
+        deployment: that failed.
+        reason: as AWS gives it.
+    """
+    values = {"model_version": deployment.model_version, "now": now()}
+    failed = in_transaction(
+        connection, lambda cursor: cursor.execute(statement("release/fail_release"), values)
+    )
+    if failed:
+        decide(
+            sagemaker,
+            deployment.model_package_arn,
+            approved=False,
+            reasons=[f"Its deployment failed: {reason}"],
+        )
+
+
+def _columns(deployment: Deployment) -> dict[str, Any]:
+    """Return what the database keeps of a deployment."""
+    content = deployment.to_json()
+    return {name: value for name, value in content.items() if name not in ("hosting", "deployment_config")}
 
 
 def _lock(cursor: Cursor, deployment: Deployment) -> str | None:

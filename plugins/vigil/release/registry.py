@@ -29,7 +29,10 @@ class Candidate:
         dataset: `schema.json` of the data set.
         manifest: of the export that the data set was made of.
         evaluation: `evaluation.json`.
-        band: `band.json`.
+        band: `band.json`; None of a model that tells classes.
+        smoke_test: rows with its known answers.
+        report: of its evaluation, for people.
+        metrics: of its evaluation, by name.
         run: of training and release.
     """
 
@@ -39,7 +42,10 @@ class Candidate:
     dataset: S3Location
     manifest: S3Location
     evaluation: S3Location
-    band: S3Location
+    band: S3Location | None
+    smoke_test: S3Location
+    report: S3Location
+    metrics: Mapping[str, float | None]
     run: str
 
 
@@ -53,7 +59,8 @@ class RegisteredModel:
         image: container image that serves it.
         model_data_url: S3 location of its artifact.
         training_job: that made it.
-        band: S3 location of its `band.json`.
+        dataset: S3 location of the description of its data set.
+        smoke_test: S3 location of rows with its known answers; None of a version registered without.
         evaluation: S3 location of its `evaluation.json`.
         approval: Approved, Rejected or PendingManualApproval.
         reason: of the approval's state.
@@ -64,7 +71,8 @@ class RegisteredModel:
     image: str
     model_data_url: str
     training_job: str
-    band: str
+    dataset: str
+    smoke_test: str | None
     evaluation: str
     approval: str
     reason: str
@@ -75,7 +83,7 @@ def register(
     group: str,
     candidate: Candidate,
     *,
-    approved: bool,
+    approved: bool | None,
     reasons: Sequence[str],
     tags: Sequence[Mapping[str, str]] = (),
 ) -> RegisteredModel:
@@ -85,7 +93,7 @@ def register(
         sagemaker: client.
         group: model package group; made if it is not there.
         candidate: what to register; a training job has one version, however often this is called.
-        approved: whether it may be deployed.
+        approved: whether it may be deployed; None leaves that to a person, who may have said so before.
         reasons: why, or why not.
         tags: of the group, if it is made.
     """
@@ -97,6 +105,8 @@ def register(
         token = content_hash([group, candidate.training_job], length=36)
         request = _package_request(group, candidate)
         arn = sagemaker.create_model_package(**request, ClientToken=token)["ModelPackageArn"]
+    if approved is None:
+        return registered_model(sagemaker, arn)
     return decide(sagemaker, arn, approved=approved, reasons=reasons)
 
 
@@ -140,7 +150,8 @@ def registered_model(sagemaker: Any, model_package_arn: str) -> RegisteredModel:
         image=container["Image"],
         model_data_url=container["ModelDataUrl"],
         training_job=made_from["training_job"],
-        band=made_from["band"],
+        dataset=made_from["dataset"],
+        smoke_test=made_from.get("smoke_test"),
         evaluation=made_from["evaluation"],
         approval=package["ModelApprovalStatus"],
         reason=package.get("ApprovalDescription", ""),
@@ -172,6 +183,9 @@ def _make_group(sagemaker: Any, group: str, tags: Sequence[Mapping[str, str]]) -
 
 
 def _package_request(group: str, candidate: Candidate) -> dict[str, Any]:
+    quality = {"Statistics": {"ContentType": _JSON, "S3Uri": str(candidate.evaluation)}}
+    if candidate.band:
+        quality["Constraints"] = {"ContentType": _JSON, "S3Uri": str(candidate.band)}
     return {
         "ModelPackageGroupName": group,
         "ModelPackageDescription": _TRAINED_BY + candidate.training_job,
@@ -181,18 +195,15 @@ def _package_request(group: str, candidate: Candidate) -> dict[str, Any]:
             "SupportedContentTypes": [_CSV],
             "SupportedResponseMIMETypes": [_CSV, _JSON],
         },
-        "ModelMetrics": {
-            "ModelQuality": {
-                "Statistics": {"ContentType": _JSON, "S3Uri": str(candidate.evaluation)},
-                "Constraints": {"ContentType": _JSON, "S3Uri": str(candidate.band)},
-            }
-        },
+        "ModelMetrics": {"ModelQuality": quality},
         "CustomerMetadataProperties": {
             "training_job": candidate.training_job,
             "dataset": str(candidate.dataset),
             "manifest": str(candidate.manifest),
             "evaluation": str(candidate.evaluation),
-            "band": str(candidate.band),
+            "smoke_test": str(candidate.smoke_test),
+            "report": str(candidate.report),
             "run": candidate.run,
+            **{name: f"{value:.6g}" for name, value in candidate.metrics.items() if value is not None},
         },
     }

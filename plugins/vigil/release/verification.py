@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from vigil.aws import error_message
 from vigil.errors import CloudError
-from vigil.predictions import CSV, predictions_of, request_body
+from vigil.predictions import CSV, answers_of, request_body
 from vigil.release.deployment import Deployment, DeploymentFailedError
+from vigil.smoke_tests import SmokeTest
+
+# Models compute in single precision, of 1e-7, and sums in another order differ by some of these.
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,17 @@ class Verified:
         endpoint_config: its configuration.
         variant: that answered.
         model_data_url: artifact of the model that the configuration names.
-        predictions: answers to the smoke test.
+        answers: to the smoke test.
     """
 
     endpoint_config: str
     variant: str
     model_data_url: str
-    predictions: tuple[float, ...]
+    answers: tuple[tuple[float, ...], ...]
 
 
 def verify_deployment(
-    sagemaker: Any, runtime: Any, deployment: Deployment, rows: Sequence[Sequence[float]]
+    sagemaker: Any, runtime: Any, deployment: Deployment, smoke_test: SmokeTest | None
 ) -> Verified:
     """Check what an endpoint serves, from its configuration down to an answer.
 
@@ -38,10 +42,10 @@ def verify_deployment(
         sagemaker: client.
         runtime: client of `sagemaker-runtime`.
         deployment: that should be in service.
-        rows: features to ask about, shape (n, features).
+        smoke_test: rows with the version's known answers; None checks only what is served.
 
     Raises:
-        DeploymentFailedError: it serves something else, or does not answer with a finite number each row.
+        DeploymentFailedError: it serves something else, does not answer, or answers something else.
     """
     endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint)
     reason = endpoint.get("FailureReason")
@@ -64,16 +68,18 @@ def verify_deployment(
     package = sagemaker.describe_model_package(ModelPackageName=deployment.model_package_arn)
     registered = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     _same(deployment, "artifact", served, registered)
-    predictions = _answers(runtime, deployment, rows)
-    return Verified(deployment.endpoint_config, deployment.variant, served, predictions)
+    answers = _known_answers(runtime, deployment, smoke_test) if smoke_test else ()
+    return Verified(deployment.endpoint_config, deployment.variant, served, answers)
 
 
-def _answers(runtime: Any, deployment: Deployment, rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+def _known_answers(
+    runtime: Any, deployment: Deployment, smoke_test: SmokeTest
+) -> tuple[tuple[float, ...], ...]:
     try:
         answer = runtime.invoke_endpoint(
-            EndpointName=deployment.endpoint, ContentType=CSV, Accept=CSV, Body=request_body(rows)
+            EndpointName=deployment.endpoint, ContentType=CSV, Accept=CSV, Body=request_body(smoke_test.rows)
         )
-        predictions = predictions_of(answer["Body"].read(), answer["ContentType"], len(rows))
+        answers = answers_of(answer["Body"].read(), answer["ContentType"], len(smoke_test.rows))
     except runtime.exceptions.ModelError as error:
         raise DeploymentFailedError(
             f"The endpoint {deployment.endpoint} fails the smoke test of {deployment.model_version}: "
@@ -82,7 +88,19 @@ def _answers(runtime: Any, deployment: Deployment, rows: Sequence[Sequence[float
     except CloudError as error:
         raise DeploymentFailedError(f"{deployment.endpoint} fails the smoke test: {error}") from error
     _same(deployment, "answering variant", answer["InvokedProductionVariant"], deployment.variant)
-    return tuple(predictions)
+    for row, (found, known) in enumerate(zip(answers, smoke_test.answers, strict=True), 1):
+        if len(found) != len(known) or not all(map(_equal, found, known)):
+            raise DeploymentFailedError(
+                f"The endpoint {deployment.endpoint} answers {found} to row {row} of the smoke test, and "
+                f"{deployment.model_version} answered {known} in Batch Transform: it is not the same model, "
+                "or its image serves it otherwise."
+            )
+    return tuple(answers)
+
+
+def _equal(found: float, known: float) -> bool:
+    """Tell whether two answers of one model are the same, but for the order of summing."""
+    return math.isclose(found, known, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _same(deployment: Deployment, what: str, found: str, wanted: str, reason: str | None = None) -> None:

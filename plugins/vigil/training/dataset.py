@@ -92,6 +92,13 @@ class Dataset:
         s3.put_object(Bucket=target.bucket, Key=target.key, Body=body)
 
 
+def read_description(s3: Any, location: str) -> dict[str, Any]:
+    """Return the description of a data set, made now or by an earlier version of this code."""
+    place = S3Location.parse(location)
+    content: dict[str, Any] = json.loads(s3.get_object(Bucket=place.bucket, Key=place.key)["Body"].read())
+    return content
+
+
 def forget_dataset(s3: Any, location: S3Location) -> None:
     """Remove the description of a data set that is about to be written anew."""
     target = location / SCHEMA

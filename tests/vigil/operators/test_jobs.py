@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from tests.vigil.jobs_in_the_cloud import (
     training_request,
     unique,
 )
+from tests.vigil.operators.asking import request_for
 from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.operators.job_trigger import SageMakerJobTrigger
@@ -33,7 +32,7 @@ class SmallTraining(SageMakerJobOperator):
         super().__init__(**kwargs)
         self.job = job
 
-    def request(self, context: Any) -> dict[str, Any]:
+    def job_request(self, context: Any) -> dict[str, Any]:
         return self.job
 
 
@@ -86,10 +85,10 @@ def test_killing_the_worker_stops_a_later_attempt_too(aws: Aws) -> None:
 
 
 def test_a_prediction_is_stopped_after_the_time_that_the_model_spec_allows() -> None:
-    context: Any = {"run_id": "one", "dag_run": SimpleNamespace(run_after=datetime(2026, 1, 5, tzinfo=UTC))}
-    operator = PredictWithChampionOperator(task_id="predict", model="event-counts", dataset={}, champion=None)
+    request = request_for("event-counts")
+    operator = PredictWithChampionOperator(task_id="predict", request=request, dataset={}, champion=None)
     limit_s = load_model_spec("event-counts").transform.max_runtime_s
-    assert operator.longest_run_s(context, {}) == limit_s > 0
+    assert operator.longest_run_s({}, {}) == limit_s > 0
 
 
 def test_the_result_of_a_completed_job_is_returned(aws: Aws) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+import xgboost
 from pymysql.connections import Connection
 
 from tests.waiting import wait_for
@@ -20,13 +25,17 @@ from vigil.release.deployment import (
     start_deployment,
 )
 from vigil.release.registry import Candidate, RegisteredModel, register
+from vigil.release.shifting import Shifting
+from vigil.smoke_tests import SmokeTest
 
 REGION = "eu-west-1"
+DUE = datetime(2026, 11, 2, 4)
 ROLE = "arn:aws:iam::123456789012:role/vigil"
 TAGS = [{"Key": "project", "Value": "vigil"}]
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 HOSTING = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 BAND = Band(0.98, -2.5, 3.0, {"orders": (1.0, 1.0)}, (1.2, 1.2))
+AT_ONCE = Shifting()
 AT_REST = ("InService", "Failed")
 ROWS = [[0.5] * len(FEATURE_NAMES), [1.0] * len(FEATURE_NAMES)]
 
@@ -51,6 +60,9 @@ class Registry:
             manifest=S3Location(self.name, "export/manifest.json"),
             evaluation=S3Location(self.name, "evaluation/evaluation.json"),
             band=S3Location(self.name, "evaluation/band.json"),
+            smoke_test=S3Location(self.name, "smoke-test.json"),
+            report=S3Location(self.name, "evaluation/report.md"),
+            metrics={"wape": 0.3},
             run=f"run {number}",
         )
 
@@ -58,10 +70,17 @@ class Registry:
         candidate = self.candidate(number, artifact)
         return register(self.sagemaker, self.name, candidate, approved=True, reasons=["Good."], tags=TAGS)
 
-    def plan(self, number: int, artifact: bytes | None = None, **hosting: Any) -> Deployment:
+    def plan(
+        self, number: int, artifact: bytes | None = None, shifting: Shifting = AT_ONCE, **hosting: Any
+    ) -> Deployment:
         registered = self.approve(number, artifact)
         return plan_deployment(
-            registered, model=self.name, endpoint=self.name, hosting={**HOSTING, **hosting}
+            registered,
+            model=self.name,
+            endpoint=self.name,
+            hosting={**HOSTING, **hosting},
+            shifting=shifting,
+            due_at=DUE + timedelta(days=number),
         )
 
     def take_down(self) -> None:
@@ -84,7 +103,14 @@ def endpoint_status(sagemaker: Any, name: str) -> str | None:
 
 def start(connection: Connection[Any], sagemaker: Any, deployment: Deployment) -> DeploymentState:
     return start_deployment(
-        connection, sagemaker, deployment, band=BAND, metrics={"wape": 0.3}, role=ROLE, tags=TAGS
+        connection,
+        sagemaker,
+        deployment,
+        band=BAND,
+        metrics={"wape": 0.3},
+        smoke_test=None,
+        role=ROLE,
+        tags=TAGS,
     )
 
 
@@ -99,3 +125,14 @@ def bring_up(connection: Connection[Any], sagemaker: Any, deployment: Deployment
     while start(connection, sagemaker, deployment).state is State.BUSY:
         settle(sagemaker, deployment)
     return settle(sagemaker, deployment)
+
+
+def known_answers(artifact: bytes) -> SmokeTest:
+    """Return what the model in an artifact says of `ROWS`, asked without an endpoint."""
+    with tarfile.open(fileobj=io.BytesIO(artifact)) as archive:
+        member = archive.extractfile("xgboost-model")
+        assert member is not None
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(member.read()))
+    answers = booster.predict(xgboost.DMatrix(np.array(ROWS)))
+    return SmokeTest(tuple(map(tuple, ROWS)), tuple((float(answer),) for answer in answers))

@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from pymysql.connections import Connection
 
-from tests.vigil.release.releasing import BAND, HOSTING, Registry, bring_up, settle, start
+from tests.vigil.release.releasing import BAND, DUE, HOSTING, Registry, bring_up, settle, start
 from vigil.aws import Aws
 from vigil.database import in_transaction
 from vigil.errors import DataError
@@ -22,7 +22,8 @@ from vigil.release.deployment import (
     plan_deployment,
     promote,
 )
-from vigil.release.registry import register
+from vigil.release.registry import register, registered_model
+from vigil.release.shifting import Shifting
 from vigil.released_models import champion, released_model
 
 MOVES = ("CreateEndpoint", "UpdateEndpoint", "DeleteEndpoint")
@@ -75,7 +76,7 @@ def test_a_rejected_version_is_not_deployed(registry: Registry) -> None:
         registry.sagemaker, registry.name, registry.candidate(1), approved=False, reasons=["Too bad."]
     )
     with pytest.raises(DataError, match=r"is Rejected \(Too bad.\): only an approved version"):
-        plan_deployment(rejected, model="m", endpoint="e", hosting=HOSTING)
+        plan_deployment(rejected, model="m", endpoint="e", hosting=HOSTING, shifting=Shifting(), due_at=DUE)
 
 
 def test_the_band_is_in_the_database_before_the_endpoint_can_answer(
@@ -171,7 +172,9 @@ def test_a_broken_version_leaves_the_old_one_in_service_and_is_told_apart(
     after = settle(sagemaker, broken)
     assert after.state is State.ELSEWHERE
     assert first.endpoint_config in after.detail
-    mark_failed(connection, broken)
+    mark_failed(connection, sagemaker, broken, "no model in it")
+    package = registered_model(sagemaker, broken.model_package_arn)
+    assert (package.approval, package.reason) == ("Rejected", "Its deployment failed: no model in it")
     assert status_of(connection, broken) == "failed"
     assert status_of(connection, first) == "champion"
     with pytest.raises(DataError, match="is failed, not deploying"):
@@ -185,7 +188,7 @@ def test_a_version_that_failed_may_be_deployed_again(
     deployment = registry.plan(2)
     start(connection, sagemaker, deployment)
     settle(sagemaker, deployment)
-    mark_failed(connection, deployment)
+    mark_failed(connection, sagemaker, deployment, "no reason")
     start(connection, sagemaker, deployment)
     promote(connection, deployment)
     assert status_of(connection, deployment) == "champion"
@@ -202,13 +205,14 @@ def test_the_champion_moves_to_other_machines_and_stays_the_champion(
 
 
 def test_there_is_one_champion_and_promoting_twice_changes_nothing(
-    serving: Callable[..., Deployment], connection: Connection[Any]
+    serving: Callable[..., Deployment], connection: Connection[Any], sagemaker: Any
 ) -> None:
     first, second = serving(1), serving(2)
     promote(connection, second)
     assert status_of(connection, first) == "retired"
     assert status_of(connection, second) == "champion"
-    mark_failed(connection, second)
+    mark_failed(connection, sagemaker, second, "a verification that came late")
+    assert registered_model(sagemaker, second.model_package_arn).approval == "Approved"
     serves = in_transaction(connection, lambda cursor: champion(cursor, second.model))
     assert serves is not None
     assert serves.model_version == second.model_version

@@ -6,7 +6,7 @@ import pytest
 
 from tests.vigil.release.releasing import TAGS, Registry
 from vigil.errors import CloudError
-from vigil.release.registry import decide, register, registered_model
+from vigil.release.registry import RegisteredModel, decide, register, registered_model
 
 
 def test_a_candidate_registered_twice_is_one_version(registry: Registry) -> None:
@@ -40,6 +40,19 @@ def _killed(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_version_that_waits_for_a_person_keeps_what_the_person_said(registry: Registry) -> None:
+    def ask() -> RegisteredModel:
+        candidate = registry.candidate(1)
+        return register(registry.sagemaker, registry.name, candidate, approved=None, reasons=["Good."])
+
+    waiting = ask()
+    assert waiting.approval == "PendingManualApproval"
+    assert ask() == waiting
+    decide(registry.sagemaker, waiting.model_package_arn, approved=True, reasons=["Ann said yes."])
+    assert (ask().approval, ask().reason) == ("Approved", "Ann said yes.")
+    assert len(registry.versions()) == 1
+
+
 def test_each_candidate_is_a_version_of_its_own_and_is_found_among_many(registry: Registry) -> None:
     versions = [registry.approve(number).model_version for number in range(1, 13)]
     assert versions == [f"{registry.name}/{number}" for number in range(1, 13)]
@@ -54,12 +67,14 @@ def test_a_version_says_what_it_was_made_from(registry: Registry) -> None:
         "dataset": f"s3://{registry.name}/dataset/schema.json",
         "manifest": f"s3://{registry.name}/export/manifest.json",
         "evaluation": f"s3://{registry.name}/evaluation/evaluation.json",
-        "band": f"s3://{registry.name}/evaluation/band.json",
+        "smoke_test": f"s3://{registry.name}/smoke-test.json",
+        "report": f"s3://{registry.name}/evaluation/report.md",
+        "wape": "0.3",
         "run": "run 1",
     }
     quality = package["ModelMetrics"]["ModelQuality"]
     assert quality["Statistics"]["S3Uri"] == registered.evaluation
-    assert quality["Constraints"]["S3Uri"] == registered.band
+    assert quality["Constraints"]["S3Uri"] == f"s3://{registry.name}/evaluation/band.json"
     assert registered.model_data_url == f"s3://{registry.name}/model-1.tar.gz"
 
 

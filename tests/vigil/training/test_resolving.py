@@ -117,7 +117,7 @@ def test_a_bad_hyperparameter_is_refused(hyperparameters: dict[str, Any], messag
 
 
 def test_what_two_say_is_refused_when_it_contradicts_itself() -> None:
-    with pytest.raises(SettingsError, match=r"the model spec and form ask for together(?s:.*)make 0\.8, not 1"):
+    with pytest.raises(SettingsError, match=r"spec and form ask for together(?s:.*)make 0\.8, not 1"):
         resolved(said("form", split={"train": 0.5}))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from vigil.training.images import image_uri
 from vigil.training.spec.part import INSTANCE, Part
+
+_TAGGED_IN_ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[^@:\s]+(:[\w.-]+)?")
 
 
 class Image(Part):
@@ -70,10 +73,10 @@ class Algorithm(Image):
 
     @model_validator(mode="after")
     def _a_repository_can_be_followed(self) -> Self:
-        if self.retrain_on_push and not self.image_uri:
+        if self.retrain_on_push and not _TAGGED_IN_ECR.fullmatch(self.image_uri or ""):
             raise ValueError(
-                "retrain_on_push follows a repository of your own: give image_uri in place of image and "
-                "version"
+                "retrain_on_push follows a tag of a repository of your own in ECR: give image_uri, as in "
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/trainer:latest"
             )
         return self
 
