@@ -49,7 +49,7 @@ class UnusableFileError(DataError):
         self.problems = tuple(problems)
         self.count = count
         more = f" And {count - 1} more." if count > 1 else ""
-        super().__init__(f"{file} cannot be used. {problems[0]}.{more}")
+        super().__init__(f"{file} cannot be used: {problems[0]}.{more}")
 
     def __reduce__(self) -> tuple[type[UnusableFileError], tuple[str, tuple[Problem, ...], int]]:
         return type(self), (self.file, self.problems, self.count)

@@ -268,7 +268,8 @@ def _rows_of(s3: Any, files: FilesManifest, columns: Sequence[str]) -> Iterator[
                 content = CsvFile(body)
                 _check_header(file, content.header, columns)
                 for rows in content.read(columns, problems):
-                    problems.raise_if_any(str(file.location))
+                    if problems.count:
+                        raise DataError(f"{file.location}, {problems.first[0]}. {_changed(file)}")
                     if content.rows > file.rows:
                         raise DataError(_changed(file))
                     yield file, rows

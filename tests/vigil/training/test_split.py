@@ -2,15 +2,24 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vigil.errors import DataError
 from vigil.training import split
-from vigil.training.split import Method, part_labels, part_sizes, split_csv
+from vigil.training.split import (
+    Method,
+    chronological_labels,
+    part_labels,
+    part_sizes,
+    split_csv,
+    stratified_labels,
+)
 
 SHARES = (0.7, 0.2, 0.1)
 methods = st.sampled_from(["random", "chronological"])
@@ -105,3 +114,43 @@ def test_an_empty_file_is_too_small(tmp_path: Path) -> None:
 def test_random_labels_are_spread_over_the_whole_file() -> None:
     labels = part_labels(1000, SHARES, "random", 1729)
     assert {0, 1, 2} == set(labels[:100].tolist()) == set(labels[-100:].tolist())
+
+
+@given(st.lists(st.integers(-3, 3), min_size=10, max_size=60))
+def test_no_row_of_a_part_is_older_than_one_of_the_part_before(times: list[int]) -> None:
+    labels = chronological_labels(np.array(times), SHARES).tolist()
+    in_order = sorted(zip(labels, times, range(len(times)), strict=True))
+    assert [(time, place) for _, time, place in in_order] == sorted(
+        (time, place) for place, time in enumerate(times)
+    )
+    assert tuple(np.bincount(labels)) == part_sizes(len(times), SHARES)
+
+
+@given(st.lists(st.integers(4, 60), min_size=2, max_size=5), st.integers(0, 99), st.randoms())
+def test_each_class_is_shared_out_by_the_same_exact_shares(
+    counts: list[int], seed: int, order: Random
+) -> None:
+    rows = [place for place, count in enumerate(counts) for _ in range(count)]
+    order.shuffle(rows)
+    classes = np.array(rows)
+    labels = stratified_labels(classes, [str(place) for place in range(len(counts))], SHARES, seed)
+    for place, count in enumerate(counts):
+        assert tuple(np.bincount(labels[classes == place])) == part_sizes(count, SHARES)
+    again = stratified_labels(classes, [str(place) for place in range(len(counts))], SHARES, seed)
+    assert labels.tolist() == again.tolist()
+
+
+def test_rows_of_a_class_are_shuffled_by_the_seed() -> None:
+    classes = np.zeros(100, dtype=int)
+    one, other = (stratified_labels(classes, ["a"], SHARES, seed).tolist() for seed in (1, 2))
+    assert one != other
+    assert one != sorted(one)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_class_too_small_for_every_part_is_refused_with_the_numbers(count: int) -> None:
+    classes = np.array([0] * 50 + [1] * count)
+    with pytest.raises(
+        DataError, match=f"class rare cannot be in every part: {count} rows .* at least 4 are"
+    ):
+        stratified_labels(classes, ["common", "rare"], SHARES, 1)
