@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from vigil.operators.environment import load_settings, open_aws, open_connection, open_database
+from vigil.operators.telling import publish_what_waits
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,6 +59,8 @@ class DetectAnomaliesOperator(BaseOperator):
             except VigilError as failure:
                 self.log.error("%s", failure)
                 failures.append(failure)
+        # Notices of trainings and releases that SNS did not take when they were written.
+        publish_what_waits(settings, aws)
         if failures:
             raise VigilError(" ".join(map(str, failures))) from failures[0]
         return outcomes

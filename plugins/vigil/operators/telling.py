@@ -53,7 +53,7 @@ def publish_what_waits(settings: Settings, aws: Aws) -> None:
     from vigil.windows import now
 
     if settings.operations_topic_arn is None:
-        log.warning("Nobody is told: the setting operations_topic_arn is not set.")
+        log.debug("Nobody is told: the setting operations_topic_arn is not set.")
         return
     with connected(open_database(settings)) as connection:
         try:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from vigil.errors import SettingsError
+from vigil.paths import configs_dir
 from vigil.settings import explain
 from vigil.training.spec.gates import Gates
 from vigil.training.spec.part import INSTANCE, Objective, Part
+
+_SCHEMA = "manifest.schema.json"
 
 Scalar = str | int | float | bool
 
 
 class InstanceOverride(Part):
-    """Machines of the training job.
+    """Machines of the training job."""
 
-    Attributes:
-        type: SageMaker instance type.
-        count: how many.
-        max_runtime_min: the job is stopped after so many minutes.
-    """
-
-    type: str | None = Field(default=None, pattern=INSTANCE)
-    count: int | None = Field(default=None, ge=1)
-    max_runtime_min: int | None = Field(default=None, ge=1)
+    type: str | None = Field(default=None, pattern=INSTANCE, description="SageMaker instance type.")
+    count: int | None = Field(default=None, ge=1, description="How many.")
+    max_runtime_min: int | None = Field(
+        default=None, ge=1, description="The job is stopped after so many minutes."
+    )
 
 
 class SplitOverride(Part):
@@ -39,29 +39,25 @@ class SplitOverride(Part):
 
 
 class Overrides(Part):
-    """What a person says of a training, where it differs from the model spec.
+    """What a person says of a training, where it differs from the model spec."""
 
-    Attributes:
-        target: column to predict, of a tabular model.
-        objective: of a tabular model.
-        hyperparameters: by name; null takes one away.
-        inherit: where the hyperparameters come from that are not given here.
-        image_uri: container image that trains and serves.
-        instance: machines of the training job.
-        split: of the rows.
-        gates: that the candidate must pass.
-        approval: `gates` alone, or a `person` too.
-    """
-
-    target: str | None = None
-    objective: Objective | None = None
-    hyperparameters: dict[str, Scalar | None] | None = None
-    inherit: Literal["none", "champion", "last_job"] | None = None
-    image_uri: str | None = Field(default=None, pattern=r"^[^\s/]+/[^\s]+$")
-    instance: InstanceOverride | None = None
-    split: SplitOverride | None = None
-    gates: Gates | None = None
-    approval: Literal["gates", "person"] | None = None
+    target: str | None = Field(default=None, description="Column to predict, of a tabular model.")
+    objective: Objective | None = Field(default=None, description="Of a tabular model.")
+    hyperparameters: dict[str, Scalar | None] | None = Field(
+        default=None, description="Beside those of the model spec, by name; null takes one away."
+    )
+    inherit: Literal["none", "champion", "last_job"] | None = Field(
+        default=None, description="Where the hyperparameters come from that are not given here."
+    )
+    image_uri: str | None = Field(
+        default=None, pattern=r"^[^\s/]+/[^\s]+$", description="Container image that trains and serves."
+    )
+    instance: InstanceOverride | None = Field(default=None, description="Machines of the training job.")
+    split: SplitOverride | None = Field(default=None, description="How rows are shared out.")
+    gates: Gates | None = Field(default=None, description="What the candidate must reach.")
+    approval: Literal["gates", "person"] | None = Field(
+        default=None, description="Who approves a candidate that has passed the gates."
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what is given, nested as a model spec is; hyperparameters left out."""
@@ -80,6 +76,15 @@ class Overrides(Part):
         return {part: values for part, values in changes.items() if values}
 
 
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON schema of `manifest.json`, as shipped in `include/configs/manifest.schema.json`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "manifest.json: what is trained otherwise than the model spec says",
+        **{name: part for name, part in Overrides.model_json_schema().items() if name != "title"},
+    }
+
+
 def parse_overrides(content: Any, what: str) -> Overrides:
     """Check overrides that were read from JSON.
 
@@ -94,3 +99,7 @@ def parse_overrides(content: Any, what: str) -> Overrides:
         return Overrides.model_validate(content)
     except ValidationError as error:
         raise SettingsError(explain(error, what, Overrides)) from error
+
+
+if __name__ == "__main__":
+    (configs_dir() / _SCHEMA).write_text(json.dumps(manifest_schema(), indent=2) + "\n", encoding="utf-8")

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.vigil.training.history import small_spec
 from vigil.errors import SettingsError
-from vigil.training.overrides import Overrides, parse_overrides
+from vigil.paths import configs_dir
+from vigil.training.overrides import Overrides, manifest_schema, parse_overrides
 from vigil.training.resolving import (
     Inherited,
     Said,
@@ -99,6 +101,14 @@ def test_a_typo_in_a_manifest_is_named_with_the_nearest_name(content: dict[str, 
     with pytest.raises(SettingsError, match=message) as error:
         parse_overrides(content, "the manifest s3://b/incoming/small/manifest.json")
     assert "manifest.json" in str(error.value)
+
+
+def test_the_shipped_schema_is_that_of_the_code() -> None:
+    shipped = json.loads((configs_dir() / "manifest.schema.json").read_text(encoding="utf-8"))
+    assert shipped == manifest_schema(), "write it anew: python -m vigil.training.overrides"
+    example = {"target": "late", "hyperparameters": {"eta": 0.1, "seed": None}, "split": {"seed": 7}}
+    Draft202012Validator(shipped).validate(example)
+    assert not Draft202012Validator(shipped).is_valid({"hyperparametres": {}})
 
 
 @pytest.mark.parametrize(
