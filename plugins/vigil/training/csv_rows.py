@@ -61,6 +61,12 @@ class Rows:
     lines: NDArray[np.int64]
     columns: dict[str, pa.Array]
 
+    def pieces(self, most: int) -> Iterator[Rows]:
+        """Yield the rows again, so many at most at a time."""
+        for start in range(0, len(self.lines), most):
+            columns = {name: column.slice(start, most) for name, column in self.columns.items()}
+            yield Rows(self.lines[start : start + most], columns)
+
 
 class CsvFile:
     """A CSV that is read once, from front to end.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,18 @@ class Category:
 
     def encode(self, texts: pa.Array) -> list[pa.Array]:
         """Return one column of text that holds all its features, with commas between them."""
+        places = pc.index_in(pc.fill_null(texts, MISSING), self._known)
+        return [self._encoded.take(pc.fill_null(places, len(self.values)))]
+
+    @cached_property
+    def _known(self) -> pa.Array:
+        return pa.array(self.values, pa.string())
+
+    @cached_property
+    def _encoded(self) -> pa.Array:
+        """The text of the features for each known value, and at the end for any other."""
         rows = np.vstack((np.eye(len(self.values), dtype=int), np.zeros(len(self.values), dtype=int)))
-        features = pa.array([",".join(map(str, row)) for row in rows.tolist()])
-        places = pc.index_in(pc.fill_null(texts, MISSING), pa.array(self.values, pa.string()))
-        return [features.take(pc.fill_null(places, len(self.values)))]
+        return pa.array([",".join(map(str, row)) for row in rows.tolist()])
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,10 @@ from vigil.training.uploads import StreamedUpload
 KEYS = ("row",)
 
 _TRAIN, _VALIDATION, _TEST = range(len(PARTS))
-# Blocks of rows that are being encoded while the next one is read; more would take more memory.
-_BLOCKS_AHEAD = 1
+# Encoded at once, of all rows together: short rows may have long encodings, of a thousand categories each.
+_MOST_FEATURES = 500_000
+# Pieces that are being encoded while the next one is read; more would take more memory.
+_PIECES_AHEAD = 1
 
 
 def prepare_tabular(
@@ -193,9 +195,10 @@ def _encoded_columns(s3: Any, files: FilesManifest, encoding: Encoding) -> Itera
     with ThreadPoolExecutor(max_workers=1) as pool:
         waiting: deque[Future[list[pa.Array]]] = deque()
         for file, rows in _rows_of(s3, files, (encoding.target, *encoding.inputs)):
-            waiting.append(pool.submit(_encoded, file, rows, encoding))
-            if len(waiting) > _BLOCKS_AHEAD:
-                yield waiting.popleft().result()
+            for piece in rows.pieces(max(1, _MOST_FEATURES // len(encoding.features))):
+                waiting.append(pool.submit(_encoded, file, piece, encoding))
+                if len(waiting) > _PIECES_AHEAD:
+                    yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 

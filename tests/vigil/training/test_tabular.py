@@ -15,6 +15,7 @@ import pytest
 from tests.vigil.training.csv_tables import dropped, table, tabular_data, tabular_spec
 from vigil.aws import S3Location
 from vigil.errors import DataError, SettingsError
+from vigil.training import tabular
 from vigil.training.dataset import FILES, Dataset
 from vigil.training.encoding import Category, Encoding, Number
 from vigil.training.encoding_store import load_encoding
@@ -110,6 +111,18 @@ def test_the_schema_is_the_returned_description_and_a_second_preparation_is_the_
     made, files = prepared(s3, bucket, tabular_spec(DATA), manifest)
     assert Dataset.from_json(json.loads(body_of(s3, bucket, "dataset/schema.json"))) == made
     assert prepared(s3, bucket, tabular_spec(DATA), manifest) == (made, files)
+
+
+def test_long_encodings_are_written_in_pieces_to_the_same_effect(
+    s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = dropped(s3, bucket, DATA, table(HEADER, rows_of(60)))
+    at_once = prepared(s3, bucket, tabular_spec(DATA), manifest)
+    told: list[int] = []
+    monkeypatch.setattr(tabular, "_MOST_FEATURES", 28)
+    prepare_dataset(s3, manifest, tabular_spec(DATA), S3Location(bucket, "dataset"), progress=told.append)
+    assert told == [7, 14, 21, 28, 35, 42, 49, 56, 60], "four features a row make seven rows a piece"
+    assert parts_in(s3, bucket) == at_once[1]
 
 
 def test_the_checksum_tells_other_content(s3: Any, bucket: str) -> None:
