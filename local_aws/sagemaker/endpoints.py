@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import Any
 
 from local_aws.sagemaker.calls import Call, operation
-from local_aws.sagemaker.errors import AwsError, JobFailed, invalid
-from local_aws.sagemaker.fleet import Deployment, FleetClosed
+from local_aws.sagemaker.errors import AwsError, invalid
+from local_aws.sagemaker.guardrails import read_guardrails
 from local_aws.sagemaker.listing import list_records
 from local_aws.sagemaker.models import get_model
+from local_aws.sagemaker.rollout import Rollout, bring_up, shown
 from local_aws.sagemaker.store import Record
 from local_aws.sagemaker.validation import known_fields
 
-log = logging.getLogger(__name__)
 INTERRUPTED = "The embedded AWS was stopped during the update"
 _STEADY = ("InService", "Failed", "OutOfService")
 
@@ -66,7 +65,10 @@ def delete_endpoint_config(call: Call, request: dict[str, Any]) -> dict[str, Any
 
 @operation
 def create_endpoint(call: Call, request: dict[str, Any]) -> dict[str, Any]:
-    """Start an endpoint: it is Creating until its models answer."""
+    """Start an endpoint: it is Creating until its models answer.
+
+    A DeploymentConfig says how to leave what serves before; there is nothing yet, so none of it is done.
+    """
     name, config = request["EndpointName"], request["EndpointConfigName"]
     arn, now = call.arn("endpoint", name), time.time()
     plan = _plan(call, config)
@@ -77,29 +79,36 @@ def create_endpoint(call: Call, request: dict[str, Any]) -> dict[str, Any]:
         "EndpointStatus": "Creating",
         "CreationTime": now,
         "LastModifiedTime": now,
+        "PendingDeploymentSummary": _pending(config, plan),
         "_plan": plan,
     }
     taken = invalid(f'Cannot create already existing endpoint "{arn}".')
     call.add(arn, record, request.get("Tags", []), taken)
-    _in_background(_bring_up, call, arn)
+    _in_background(bring_up, call, arn, plan)
     return {"EndpointArn": arn}
 
 
 @operation
 def update_endpoint(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     """Deploy another configuration: the old one serves until the new one answers."""
-    arn = call.arn("endpoint", request["EndpointName"])
-    plan = _plan(call, request["EndpointConfigName"])
+    arn, config = call.arn("endpoint", request["EndpointName"]), request["EndpointConfigName"]
+    _check_update(request)
+    plan = _plan(call, config)
+    deployment_config = request.get("DeploymentConfig")
+    guardrails = read_guardrails(deployment_config or {}, plan)
 
     def begin(record: Record) -> None:
         _check_steady(record, arn)
         if record["EndpointStatus"] == "Failed":
             raise invalid(f'Cannot update endpoint "{arn}" in status Failed.')
         record["EndpointStatus"] = "Updating"
+        record["FailureReason"] = None
+        record["PendingDeploymentSummary"] = _pending(config, plan)
+        record["LastDeploymentConfig"] = deployment_config
 
     call.store.get(arn, _missing_endpoint(arn))
     call.store.rewrite(arn, begin)
-    _in_background(_move, call, arn, request["EndpointConfigName"], plan)
+    _in_background(Rollout(call, arn, config, plan, guardrails).run)
     return {"EndpointArn": arn}
 
 
@@ -131,7 +140,7 @@ def delete_endpoint(call: Call, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def restart_endpoints(call: Call) -> None:
-    """Start again what served when the server ended."""
+    """Start again what served when the server ended: an update that was under way is taken back."""
     for record in call.store.under(call.arn("endpoint")):
         arn, status = record["EndpointArn"], record["EndpointStatus"]
         if status == "Failed":
@@ -139,50 +148,8 @@ def restart_endpoints(call: Call) -> None:
         if status == "Updating":
             call.store.change(arn, FailureReason=INTERRUPTED)
         if status != "Creating":
-            call.store.change(arn, EndpointStatus="SystemUpdating")
-        _in_background(_bring_up, call, arn)
-
-
-def _bring_up(call: Call, arn: str) -> None:
-    """Start an endpoint's first deployment, or the one it had before a restart."""
-    record = call.store.get(arn, _missing_endpoint(arn))
-    deployment = _start(call, arn, record["_plan"], "Failed")
-    if deployment:
-        call.fleet.swap(arn, deployment)
-        call.store.change(arn, EndpointStatus="InService", ProductionVariants=_shown(record["_plan"]))
-
-
-def _move(call: Call, arn: str, config: str, plan: list[dict[str, Any]]) -> None:
-    """Put another deployment in place of the one that serves, once it answers."""
-    deployment = _start(call, arn, plan, "InService")
-    if deployment is None:
-        return
-    before = call.fleet.swap(arn, deployment)
-    if before:
-        before.drain_and_stop()
-    call.store.change(
-        arn,
-        EndpointStatus="InService",
-        EndpointConfigName=config,
-        ProductionVariants=_shown(plan),
-        FailureReason=None,
-        _plan=plan,
-    )
-
-
-def _start(call: Call, arn: str, plan: list[dict[str, Any]], otherwise: str) -> Deployment | None:
-    """Start a deployment; if it does not come up, the endpoint gets a status and the reason."""
-    try:
-        return call.fleet.start(arn.rsplit("/", 1)[1], call.region, plan)
-    except FleetClosed:
-        return None  # the record stays as it is: the next start goes on from there
-    except JobFailed as failure:
-        reason = str(failure)
-    except Exception as defect:
-        log.exception("The endpoint %s met a defect of the embedded AWS", arn)
-        reason = f"InternalServerError: {defect!r}"
-    call.store.change(arn, EndpointStatus=otherwise, FailureReason=reason)
-    return None
+            call.store.change(arn, EndpointStatus="SystemUpdating", PendingDeploymentSummary=None)
+        _in_background(bring_up, call, arn, record["_plan"])
 
 
 def _in_background(action: Any, *arguments: Any) -> None:
@@ -198,22 +165,8 @@ def _plan(call: Call, config_name: str) -> list[dict[str, Any]]:
     return plan
 
 
-def _shown(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_shown_variant(variant) for variant in plan]
-
-
-def _shown_variant(variant: dict[str, Any]) -> dict[str, Any]:
-    image = variant["_container"]["Image"]
-    shown = {
-        "VariantName": variant["VariantName"],
-        "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": time.time()}],
-        "CurrentWeight": variant["InitialVariantWeight"],
-        "DesiredWeight": variant["InitialVariantWeight"],
-    }
-    if "ServerlessConfig" in variant:
-        return shown | {"CurrentServerlessConfig": variant["ServerlessConfig"]}
-    count = variant["InitialInstanceCount"]
-    return shown | {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+def _pending(config: str, plan: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"EndpointConfigName": config, "ProductionVariants": shown(plan), "StartTime": time.time()}
 
 
 def _check_variant(variant: dict[str, Any], model: Record) -> None:
@@ -221,6 +174,12 @@ def _check_variant(variant: dict[str, Any], model: Record) -> None:
         raise invalid(f"InstanceType is required for production variant {variant['VariantName']}.")
     if len(model["_containers"]) > 1:
         raise invalid("The embedded AWS serves models of one container, no inference pipelines.")
+
+
+def _check_update(request: dict[str, Any]) -> None:
+    for field in ("RetainAllVariantProperties", "RetainDeploymentConfig"):
+        if request.get(field):
+            raise invalid(f"The embedded AWS has no {field}; say in the request what is wanted.")
 
 
 def _check_steady(record: Record, arn: str) -> None:

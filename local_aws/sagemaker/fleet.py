@@ -1,4 +1,4 @@
-"""The models that serve now: deployments come up beside one another, swap in one step, and are drained."""
+"""The models that serve now: deployments come up beside one another, share the calls, and are drained."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ class Deployment:
 
     variants: tuple[Variant, ...]
 
-    def choose(self, name: str | None) -> Variant | None:
-        """Pick the variant of a name, or one by weight."""
-        if name:
-            return next((variant for variant in self.variants if variant.name == name), None)
+    def find(self, name: str) -> Variant | None:
+        """Find the variant of a name."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+    def choose(self) -> Variant:
+        """Pick a variant by weight."""
         weights = [variant.definition["InitialVariantWeight"] for variant in self.variants]
         return random.choices(self.variants, weights if any(weights) else None)[0]  # noqa: S311 - no secret
 
@@ -56,21 +58,40 @@ class Deployment:
         _together([variant.server.stop for variant in self.variants])
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """The deployments of one endpoint, each with its share of the calls; a share of 0 takes none."""
+
+    shares: tuple[tuple[Deployment, float], ...]
+
+    def choose(self, name: str | None) -> Variant | None:
+        """Pick a deployment by share, and in it a variant by weight; or the variant of a name."""
+        taking = [
+            (deployment, share)
+            for deployment, share in self.shares
+            if share > 0 and (name is None or deployment.find(name))
+        ]
+        if not taking:
+            return None
+        chosen, _ = random.choices(taking, [share for _, share in taking])[0]  # noqa: S311 - no secret
+        return chosen.find(name) if name else chosen.choose()
+
+
 class FleetClosed(Exception):  # noqa: N818 - an end that was asked for, not a defect
     """The end of a deployment that the server's own end interrupted."""
 
 
 class Fleet:
-    """Every endpoint's deployment, by the endpoint's ARN."""
+    """Every endpoint's deployments, by the endpoint's ARN."""
 
     def __init__(self, clients: Clients, reaper: Reaper, directory: Path) -> None:
         self._clients = clients
         self._reaper = reaper
         self._directory = directory
-        self._live: dict[str, Deployment] = {}
+        self._live: dict[str, Traffic] = {}
         self._changed = threading.Condition()
         self._starting: set[ModelServer] = set()
-        self._closed = False
+        self._closed = threading.Event()
 
     def start(self, endpoint: str, region: str, plan: list[dict[str, Any]]) -> Deployment:
         """Start every variant of a plan and wait until all answer; raise JobFailed if one does not."""
@@ -85,18 +106,40 @@ class Fleet:
             undo.pop_all()
         return Deployment(tuple(variants))
 
-    def swap(self, arn: str, deployment: Deployment) -> Deployment | None:
-        """Let a deployment take over an endpoint's calls; gives the one before, for draining."""
+    def serve(self, arn: str, deployment: Deployment) -> None:
+        """Let one deployment answer all of an endpoint's calls, and forget any other."""
+        self._route(arn, Traffic(((deployment, 1.0),)))
+
+    def share(self, arn: str, old: Deployment, new: Deployment, part: float) -> None:
+        """Let two deployments answer an endpoint's calls.
+
+        Args:
+            arn: The endpoint.
+            old: Answers what the new one does not.
+            new: Answers its part.
+            part: Of all calls, 0 to 1.
+        """
+        self._route(arn, Traffic(((old, 1.0 - part), (new, part))))
+
+    def serving(self, arn: str) -> Deployment:
+        """Give the deployment that answers a steady endpoint's calls."""
         with self._changed:
-            before = self._live.get(arn)
-            self._live[arn] = deployment
-            self._changed.notify_all()
-            return before
+            ((deployment, _),) = self._live[arn].shares
+            return deployment
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass; raise FleetClosed as soon as the server ends."""
+        if self._closed.wait(seconds):
+            raise FleetClosed
 
     def take_down(self, arn: str) -> Deployment | None:
-        """Let an endpoint's calls go nowhere; gives what served them."""
+        """Let a steady endpoint's calls go nowhere; gives what served them."""
         with self._changed:
-            return self._live.pop(arn, None)
+            if arn not in self._live:
+                return None
+            deployment = self.serving(arn)
+            del self._live[arn]
+            return deployment
 
     def borrow(self, arn: str, variant_name: str | None, calls: ExitStack) -> Variant:
         """Choose a variant for one call, kept alive until `calls` closes.
@@ -115,9 +158,15 @@ class Fleet:
     def close(self) -> None:
         """End every process; what still starts is ended too."""
         with self._changed:
-            self._closed = True
-            live, starting = list(self._live.values()), list(self._starting)
+            self._closed.set()
+            live = [deployment for traffic in self._live.values() for deployment, _ in traffic.shares]
+            starting = list(self._starting)
         _together([deployment.stop for deployment in live] + [server.stop for server in starting])
+
+    def _route(self, arn: str, traffic: Traffic) -> None:
+        with self._changed:
+            self._live[arn] = traffic
+            self._changed.notify_all()
 
     def _start_server(self, endpoint: str, region: str, definition: dict[str, Any]) -> ModelServer:
         name = definition["VariantName"]
@@ -141,7 +190,7 @@ class Fleet:
         healthy = variant.server.wait_until_healthy(limit_s)
         with self._changed:
             self._starting.discard(variant.server)
-        if self._closed:
+        if self._closed.is_set():
             raise FleetClosed
         if not healthy:
             raise JobFailed(

@@ -93,7 +93,7 @@ def wait_until(condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
 
 def settled(describe: Callable[..., Any], field: str, **names: str) -> Any:
     """Describe until the status is none of those that pass."""
-    passing = ("InProgress", "Stopping", "Creating", "Updating", "SystemUpdating")
+    passing = ("InProgress", "Stopping", "Creating", "Updating", "SystemUpdating", "RollingBack")
     return wait_until(lambda: (answer := describe(**names))[field] not in passing and answer)
 
 
