@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pymysql.connections import Connection
 
-from tests.dags.runs import returned, run_dag, task_states
+from tests.dags.runs import include_with, returned, run_dag, task_states
 from tests.vigil.training.history import daily_counts, insert_series
 from vigil.aws import Aws
+from vigil.paths import include_dir
 from vigil.settings import Settings
 from vigil.windows import WINDOW, WINDOWS_PER_DAY, now, window_of
 
@@ -150,24 +152,12 @@ def test_a_rejected_candidate_ends_a_successful_run_without_a_deployment(
 
 
 def include_with_a_gate_that_none_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copy include/ with a model spec of its own."""
-    import shutil
-
-    import yaml
-
-    import vigil.paths
-
-    include = tmp_path / "include"
-    shutil.copytree(
-        vigil.paths.include_dir(), include, ignore=shutil.ignore_patterns("sample-data", "__pycache__")
-    )
-    spec = yaml.safe_load((include / "configs" / "models" / "event-counts.yaml").read_text())
+    """Let tasks find a model spec of the test's own."""
+    shipped = include_dir() / "configs" / "models" / "event-counts.yaml"
+    spec = yaml.safe_load(shipped.read_text(encoding="utf-8"))
     spec["name"] = spec["endpoint"]["name"] = "strict"
     spec["gates"] = {"max_wape": 0.000001}
-    (include / "configs" / "models" / "strict.yaml").write_text(yaml.safe_dump(spec))
-    monkeypatch.setenv("VIGIL_INCLUDE_DIR", str(include))
-    vigil.paths.include_dir.cache_clear()
-    monkeypatch.setattr(vigil.paths, "include_dir", lambda: include)
+    include_with(spec, tmp_path, monkeypatch)
 
 
 def test_an_empty_database_is_told_and_leaves_nothing_half_written(

@@ -127,12 +127,12 @@ def bring_up(connection: Connection[Any], sagemaker: Any, deployment: Deployment
     return settle(sagemaker, deployment)
 
 
-def known_answers(artifact: bytes) -> SmokeTest:
-    """Return what the model in an artifact says of `ROWS`, asked without an endpoint."""
+def known_answers(artifact: bytes, rows: list[list[float]] = ROWS) -> SmokeTest:
+    """Return what the model in an artifact says of rows, asked without an endpoint."""
     with tarfile.open(fileobj=io.BytesIO(artifact)) as archive:
         member = archive.extractfile("xgboost-model")
         assert member is not None
         booster = xgboost.Booster()
         booster.load_model(bytearray(member.read()))
-    answers = booster.predict(xgboost.DMatrix(np.array(ROWS)))
-    return SmokeTest(tuple(map(tuple, ROWS)), tuple((float(answer),) for answer in answers))
+    answers = booster.predict(xgboost.DMatrix(np.array(rows)))
+    return SmokeTest(tuple(map(tuple, rows)), tuple((float(answer),) for answer in answers))
