@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local_aws.clients import Clients
-from local_aws.moto_patches import ecr_events, events, memory, s3_events
+from local_aws.moto_patches import ecr_images, events, memory, s3_conditions, s3_events
 
 
 def apply() -> None:
@@ -11,7 +11,8 @@ def apply() -> None:
     memory.apply()
     events.apply()
     s3_events.apply()
-    ecr_events.apply()
+    s3_conditions.apply()
+    ecr_images.apply()
 
 
 def apply_to_cloudformation(clients: Clients) -> None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from local_aws_support import ROLE, XGBOOST, channel, make_client, training_request
+from local_aws_support import ROLE, XGBOOST, channel, make_client, make_config, training_request
 
 from local_aws.sagemaker.errors import AwsError
 from local_aws.sagemaker.listing import list_records
@@ -194,11 +194,32 @@ def test_a_list_can_be_bounded_in_time(listed):
     now = datetime.now(UTC)
     assert len(models(sagemaker, CreationTimeAfter=now - timedelta(days=1))) == len(names)
     assert models(sagemaker, CreationTimeAfter=now + timedelta(days=1)) == []
+    assert models(sagemaker, CreationTimeBefore=now - timedelta(days=1)) == []
+    assert models(sagemaker, CreationTimeBefore=now + timedelta(days=1)) == names[::-1]
+
+
+def test_configurations_are_listed_by_name_and_time_in_pages(sagemaker, model, name):
+    made = [f"{name}-{number}" for number in range(5)]
+    for config in made:
+        make_config(sagemaker, config, model)
+    now = datetime.now(UTC)
+
+    def listed(**request: Any) -> list[str]:
+        pages = sagemaker.get_paginator("list_endpoint_configs").paginate(
+            NameContains=name, PaginationConfig={"PageSize": 2}, **request
+        )
+        return [one["EndpointConfigName"] for page in pages for one in page["EndpointConfigs"]]
+
+    assert listed(CreationTimeBefore=now + timedelta(days=1)) == made[::-1]
+    assert listed(CreationTimeBefore=now - timedelta(days=1)) == []
 
 
 def test_jobs_are_listed_by_status(sagemaker, trained):
     name = trained["TrainingJobName"]
-    found = sagemaker.list_training_jobs(NameContains=name, StatusEquals="Completed")["TrainingJobSummaries"]
+    newest_first = {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    found = sagemaker.list_training_jobs(NameContains=name, StatusEquals="Completed", **newest_first)[
+        "TrainingJobSummaries"
+    ]
     assert [one["TrainingJobName"] for one in found] == [name]
     assert found[0]["TrainingEndTime"] == trained["TrainingEndTime"]
     assert not sagemaker.list_training_jobs(NameContains=name, StatusEquals="Failed")["TrainingJobSummaries"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 from local_aws_support import wait_until
 
 ACCOUNT = "123456789012"
@@ -161,3 +162,58 @@ def test_a_pushed_image_is_told(client, name, received):
         "action-type": "PUSH",
         "image-tag": "v7",
     }
+
+
+def push(ecr: Any, repository: str, content: str, tag: str) -> str:
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"digest": content, "size": 1},
+        "layers": [],
+    }
+    made = ecr.put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)
+    return str(made["image"]["imageId"]["imageDigest"])
+
+
+def test_an_image_is_found_by_tag_and_keeps_its_digest_when_the_tag_moves_on(client, name):
+    ecr = client("ecr")
+    ecr.create_repository(repositoryName=name)
+
+    def digests(**image: str) -> list[str]:
+        found = ecr.describe_images(repositoryName=name, imageIds=[image])["imageDetails"]
+        return [one["imageDigest"] for one in found]
+
+    first = push(ecr, name, "one", "latest")
+    assert digests(imageTag="latest") == [first]
+    second = push(ecr, name, "two", "latest")
+    assert first != second
+    assert digests(imageTag="latest") == [second]
+    assert digests(imageDigest=first) == [first]
+    assert push(ecr, name, "two", "v2") == second
+    (both,) = ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": "v2"}])["imageDetails"]
+    assert sorted(both["imageTags"]) == ["latest", "v2"]
+    assert push(ecr, name, "one", "latest") == first
+    assert digests(imageTag="latest") == [first]
+    assert digests(imageTag="v2") == [second]
+    with pytest.raises(ClientError) as caught:
+        push(ecr, name, "one", "latest")
+    assert caught.value.response["Error"]["Code"] == "ImageAlreadyExistsException"
+    with pytest.raises(ClientError) as caught:
+        digests(imageTag="never-pushed")
+    assert caught.value.response["Error"]["Code"] == "ImageNotFoundException"
+
+
+def test_a_tag_of_an_immutable_repository_stays(client, name):
+    ecr = client("ecr")
+    ecr.create_repository(repositoryName=name, imageTagMutability="IMMUTABLE")
+    first = push(ecr, name, "one", "v1")
+    with pytest.raises(ClientError, match="already exists"):
+        push(ecr, name, "two", "v1")
+    (found,) = ecr.describe_images(repositoryName=name)["imageDetails"]
+    assert (found["imageDigest"], found["imageTags"]) == (first, ["v1"])
+
+
+def test_a_push_to_no_repository_is_refused(client, name):
+    with pytest.raises(ClientError) as caught:
+        push(client("ecr"), name, "one", "v1")
+    assert caught.value.response["Error"]["Code"] == "RepositoryNotFoundException"

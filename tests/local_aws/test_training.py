@@ -194,3 +194,18 @@ def _processes_of(job: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_job_trains_with_an_image_by_digest_and_is_the_newest_completed(
+    sagemaker, bucket, data, trained, name
+):
+    image = f"{XGBOOST.rsplit(':', 1)[0]}@sha256:{'5e' * 32}"
+    algorithm = {"TrainingImage": image, "TrainingInputMode": "File"}
+    job = train(sagemaker, bucket, data, f"trained-{name}", AlgorithmSpecification=algorithm)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert job["AlgorithmSpecification"]["TrainingImage"] == image
+    found = sagemaker.list_training_jobs(
+        NameContains="trained-", StatusEquals="Completed", SortBy="CreationTime", SortOrder="Descending"
+    )["TrainingJobSummaries"]
+    names = [one["TrainingJobName"] for one in found]
+    assert names.index(f"trained-{name}") < names.index(trained["TrainingJobName"])
