@@ -132,6 +132,16 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
         return DagRun.of(self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body))
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer a task that asks a person."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._request("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Return what a task asks a person."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        return dict(self._get(path))
+
     def run(self, dag_id: str, run_id: str) -> DagRun:
         """Return one run."""
         return DagRun.of(self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))

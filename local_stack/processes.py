@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -128,6 +129,16 @@ class Processes:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"The stack did not stop in {_STOP_LIMIT_S} s: see {self._stack.logs}")
             time.sleep(0.1)
+
+    def kill(self, name: str) -> None:
+        """Kill a program and its children without warning, as when a machine dies; it is started again.
+
+        Args:
+            name: of the program, which must run.
+        """
+        infos: Any = self._control().getAllProcessInfo()
+        (pid,) = [int(info["pid"]) for info in infos if info["name"] == name]
+        os.killpg(pid, signal.SIGKILL)
 
     def running(self) -> bool:
         """Tell whether supervisor answers."""

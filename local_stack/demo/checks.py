@@ -11,6 +11,7 @@ from local_stack.demo import evidence
 from local_stack.demo.endpoint_client import EndpointClient
 from local_stack.demo.picture import Incident
 from local_stack.demo.plan import LIVE_SERIES, REPLAY, Plan
+from local_stack.demo.tabular import TabularStory
 from vigil.database import Database
 
 
@@ -52,5 +53,23 @@ def unmet(
         "its alert did not arrive": opening in {alert["identity"] for alert in alerts},
         "a run failed": all(run.state == "success" for run in runs),
         "the picture is empty": picture.stat().st_size > 0,
+    }
+    return [sentence for sentence, holds in checks.items() if not holds]
+
+
+def unmet_tabular(story: TabularStory) -> list[str]:
+    """Return what did not come out as it should of the tabular model, in sentences."""
+    first, second, third = story.versions
+    checks = {
+        f"{first.model_version} was not released: {first.reason}": first.approval == "Approved",
+        f"{second.model_version} was not released: {second.reason}": second.approval == "Approved",
+        f"{third.model_version} was not refused": third.approval == "Rejected",
+        "the refused candidate was no worse": third.auc < second.auc,
+        "the older rows were left out": first.trained_on_rows
+        < second.trained_on_rows
+        < third.trained_on_rows,
+        "the report does not name row and column": "| 8 |" in story.set_aside and "wide" in story.set_aside,
+        f"{story.champion} serves": story.champion == second.model_version,
+        "the endpoint does not answer as its model does": story.answered_right,
     }
     return [sentence for sentence, holds in checks.items() if not holds]

@@ -27,6 +27,7 @@ def print_page(console: Console, summary: dict[str, Any], labels: Sequence[Label
         f"A client called the endpoint {summary['endpoint_calls']:,} times while it moved to the second "
         f"model; {summary['endpoint_failed_calls']} calls failed."
     )
+    console.print(_tabular(summary["tabular"]))
     for alert in summary["alerts"][:1]:
         console.print("\nThe alert, as it arrived in the queue:", style="bold")
         console.print(f"  {alert['text']}".replace("\n", "\n  "), markup=False)
@@ -68,6 +69,19 @@ def _trainings(trainings: Sequence[dict[str, Any]], gates: dict[str, Any]) -> Ta
         )
     table.add_row("trained in", *(f"{training['duration_s']:.1f} s" for training in trainings), "")
     table.title = "Models"
+    return table
+
+
+def _tabular(story: dict[str, Any]) -> Table:
+    table = Table("version", "rows", "AUC", "recall", "outcome", title="A tabular model, by dropped files")
+    for version in story["versions"]:
+        table.add_row(
+            version["model_version"],
+            str(version["trained_on_rows"]),
+            f"{version['auc']:.3f}",
+            f"{version['recall']:.3f}",
+            "released" if version["approval"] == "Approved" else f"refused: {version['reason']}",
+        )
     return table
 
 

@@ -18,12 +18,14 @@ from rich.console import Console
 
 from local_stack.airflow import AirflowApi, DagRun, every
 from local_stack.demo import evidence
-from local_stack.demo.checks import unmet
+from local_stack.demo.checks import unmet, unmet_tabular
 from local_stack.demo.endpoint_client import EndpointClient
 from local_stack.demo.page import print_page
 from local_stack.demo.picture import Incident, draw
 from local_stack.demo.plan import LIVE_SERIES, Plan
 from local_stack.demo.sample import PICTURED, load_sample
+from local_stack.demo.tabular import TabularStory, tell_tabular_story
+from local_stack.dropping import NEW_DATA
 from local_stack.errors import DemoError
 from local_stack.lifecycle import aws_of, bring_down, start_airflow, start_services
 from local_stack.stack import REGION, Stack, open_stack
@@ -36,7 +38,7 @@ from vigil.training.spec.model import load_model_spec
 from vigil.windows import now
 
 MODEL = "event-counts"
-DAGS = ("detect_anomalies", "backfill_detections", "retrain_weekly")
+DAGS = ("detect_anomalies", "backfill_detections", "retrain_weekly", NEW_DATA)
 ALLOWED_LATENESS_S = 10
 _RETRAIN_LIMIT_S = 300
 _BACKFILL_LIMIT_S = 300
@@ -125,6 +127,14 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
         api = airflow.result()
         _switch_on(api)
         first = _retrain(demo, api, "first")
+        tabular = pool.submit(
+            tell_tabular_story,
+            api,
+            aws_of(demo.stack),
+            outputs["BucketName"],
+            demo.stack.folder / "dropped",
+            demo.tell,
+        )
         client = _client(demo)
         client.start()
         try:
@@ -134,10 +144,11 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
             _backfill(demo, api)
             second = _retrain(demo, api, "second")
             alert.result()
+            story = tabular.result()
         finally:
             client.stop()
-    demo.runs += _ended_runs(api, "detect_anomalies")
-    return _summary(demo, [first, second], client)
+    demo.runs += [*story.runs, *_ended_runs(api, "detect_anomalies")]
+    return _summary(demo, [first, second], client, story)
 
 
 @contextmanager
@@ -240,7 +251,9 @@ def _await_alert(demo: Demo, queue_url: str, given_up: Event) -> None:
             return
 
 
-def _summary(demo: Demo, trainings: Sequence[evidence.Training], client: EndpointClient) -> dict[str, Any]:
+def _summary(
+    demo: Demo, trainings: Sequence[evidence.Training], client: EndpointClient, story: TabularStory
+) -> dict[str, Any]:
     database = demo.stack.database
     totals = evidence.counts(database)
     incidents = evidence.incidents(database)
@@ -262,6 +275,7 @@ def _summary(demo: Demo, trainings: Sequence[evidence.Training], client: Endpoin
         demo.runs,
         _picture_file(demo.folder),
     )
+    failures += unmet_tabular(story)
     return {
         "ok": not failures,
         "failures": failures,
@@ -280,6 +294,7 @@ def _summary(demo: Demo, trainings: Sequence[evidence.Training], client: Endpoin
         "alerts_published": totals.published,
         "alerts_received": len(demo.alerts),
         "alerts": _spike_first(demo),
+        "tabular": story.to_json(),
         "dag_runs": [
             {"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state, "duration_s": r.duration_s}
             for r in demo.runs

@@ -1,0 +1,226 @@
+"""What only the real Airflow shows: people who answer, runs at the same time, a scheduler that dies.
+
+One stack for all of it: database, embedded AWS, Airflow's four processes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from local_stack.airflow import AirflowApi, DagRun, every
+from local_stack.demo.endpoint_client import EndpointClient
+from local_stack.dropping import NEW_DATA, DropBox
+from local_stack.lifecycle import aws_of, bring_down, start_airflow, start_services
+from local_stack.processes import Processes
+from local_stack.stack import REGION, Stack, open_stack
+from tests.vigil.training.tables import csv_of, tabular_spec
+from vigil.aws import Aws
+from vigil.database import connected
+from vigil.paths import include_dir
+
+pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(400)]
+
+DAGS = (NEW_DATA, "retrain_weekly")
+ROWS = 400
+RUN_LIMIT_S = 240
+# A scheduler that was killed is missed after seconds, not after minutes.
+IMPATIENT = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+}
+# Ten trees a second or so: long enough to be met in training.
+SLOW_TRAINING = {"objective": "binary:logistic", "num_round": 4000, "eta": 0.01, "max_depth": 6}
+PERSON = {"by": "person", "wait_h": 1, "otherwise": "approve"}
+MODELS: dict[str, dict[str, Any]] = {
+    "careful": {"approval": PERSON},
+    "hasty": {"approval": {"by": "person", "wait_h": 0.001, "otherwise": "reject"}},
+    "quick": {},
+    "slow": {
+        "algorithm": {"image": "sagemaker-xgboost", "version": "1.7-1", "hyperparameters": SLOW_TRAINING},
+        # The endpoint is in motion for so long that a scheduler can be killed meanwhile.
+        "endpoint": {
+            "name": "slow",
+            "instance_type": "ml.m5.large",
+            "instance_count": 2,
+            "shifting": {"bake_s": 4},
+        },
+    },
+}
+
+
+class Airflow:
+    """A stack with small tabular models, and what the tests do with it."""
+
+    def __init__(self, stack: Stack, api: AirflowApi, bucket: str) -> None:
+        self.stack = stack
+        self.api = api
+        self.box = DropBox(api, self.aws.client("s3"), bucket)
+
+    @property
+    def aws(self) -> Aws:
+        return aws_of(self.stack)
+
+    def trigger(self, dag_id: str, model: str, name: str) -> str:
+        return self.api.trigger(dag_id, name, {"model": model}).run_id
+
+    def end_of(self, dag_id: str, run_id: str) -> DagRun:
+        return self.api.follow(dag_id, run_id, RUN_LIMIT_S, lambda _: None)
+
+    def wait_for(self, dag_id: str, run_id: str, task_id: str, *states: str) -> None:
+        for _ in every(0.1, RUN_LIMIT_S, f"{task_id} to be {' or '.join(states)}"):
+            found = self.api.task_states(dag_id, run_id)
+            if found.get(task_id) in states:
+                return
+            assert "failed" not in found.values(), found
+
+    def drop_and_find_run(self, model: str, seed: int) -> str:
+        self.box.drop(model, {f"orders-{seed}.csv": csv_of(ROWS, seed=seed).encode()})
+        return self.box.run_that_claims(model, RUN_LIMIT_S)
+
+    def release(self, model: str, seed: int) -> None:
+        """Train a first version on a dropped file, and let it serve."""
+        assert self.end_of(NEW_DATA, self.drop_and_find_run(model, seed)).state == "success"
+
+    def versions(self, model: str) -> dict[int, str]:
+        answer = self.aws.client("sagemaker").list_model_packages(ModelPackageGroupName=model)
+        return {p["ModelPackageVersion"]: p["ModelApprovalStatus"] for p in answer["ModelPackageSummaryList"]}
+
+    def trainings(self, model: str) -> list[str]:
+        answer = self.aws.client("sagemaker").list_training_jobs(NameContains=f"{model}-train-")
+        return [job["TrainingJobName"] for job in answer["TrainingJobSummaries"]]
+
+    def rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        with connected(self.stack.database) as connection, connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return list(cursor.fetchall())
+
+    def champion(self, model: str) -> str | None:
+        found = self.rows(
+            "SELECT model_version FROM released_models WHERE model = %s AND status = 'champion'", model
+        )
+        return found[0][0] if found else None
+
+    def client(self, model: str) -> EndpointClient:
+        return EndpointClient(self.stack.aws_url, REGION, model, "500.0,1.0,0.0")
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    folder = tmp_path_factory.mktemp("airflow")
+    include = folder / "include"
+    shutil.copytree(include_dir(), include, ignore=shutil.ignore_patterns("sample-data", "__pycache__"))
+    for name, changes in MODELS.items():
+        spec = tabular_spec(name, **changes)
+        (include / "configs" / "models" / f"{name}.yaml").write_text(yaml.safe_dump(spec))
+    stack = open_stack(folder / "stack")
+    stack.extra_environment_file.write_text(json.dumps({"VIGIL_INCLUDE_DIR": str(include), **IMPATIENT}))
+    try:
+        outputs = start_services(stack, print)
+        api = start_airflow(stack, print)
+        for _ in every(0.3, 60, "the DAGs"):
+            if set(DAGS) <= api.dag_ids():
+                break
+        assert api.import_errors() == []
+        for dag_id in DAGS:
+            api.unpause(dag_id)
+        yield Airflow(stack, api, outputs["BucketName"])
+    finally:
+        bring_down(stack)
+
+
+def test_a_person_sees_the_metrics_and_what_they_say_is_done(airflow: Airflow) -> None:
+    run_id = airflow.drop_and_find_run("careful", 1)
+    airflow.wait_for(NEW_DATA, run_id, "approve", "awaiting_input")
+    question = airflow.api.question(NEW_DATA, run_id, "approve")
+    assert question["subject"] == "Deploy careful/1?"
+    assert "auc" in question["body"]
+    assert question["defaults"] == ["Approve"]
+    assert airflow.rows("SELECT * FROM release_leases WHERE endpoint = 'careful'") == []
+    assert airflow.champion("careful") is None
+    airflow.api.answer(NEW_DATA, run_id, "approve", "Approve")
+    assert airflow.end_of(NEW_DATA, run_id).state == "success"
+    assert airflow.champion("careful") == "careful/1"
+
+    run_id = airflow.trigger("retrain_weekly", "careful", "refused")
+    airflow.wait_for("retrain_weekly", run_id, "approve", "awaiting_input")
+    airflow.api.answer("retrain_weekly", run_id, "approve", "Reject")
+    assert airflow.end_of("retrain_weekly", run_id).state == "success"
+    assert airflow.api.task_states("retrain_weekly", run_id)["deploy"] == "skipped"
+    assert airflow.versions("careful") == {1: "Approved", 2: "Rejected"}
+    assert airflow.champion("careful") == "careful/1"
+    kinds = [kind for (kind,) in airflow.rows("SELECT kind FROM notices WHERE model = 'careful'")]
+    assert sorted(kinds) == sorted(
+        [
+            *("retraining-triggered", "training-succeeded", "approval-wanted") * 2,
+            "deployed",
+            "candidate-rejected",
+        ]
+    )
+
+
+def test_silence_means_what_the_model_spec_says(airflow: Airflow) -> None:
+    run_id = airflow.drop_and_find_run("hasty", 2)
+    assert airflow.end_of(NEW_DATA, run_id).state == "success"
+    assert airflow.api.task_states(NEW_DATA, run_id)["deploy"] == "skipped"
+    assert airflow.versions("hasty") == {1: "Rejected"}
+    package = airflow.aws.client("sagemaker").list_model_packages(ModelPackageGroupName="hasty")
+    arn = package["ModelPackageSummaryList"][0]["ModelPackageArn"]
+    described = airflow.aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    assert described["ApprovalDescription"] == "Rejected by nobody in time."
+
+
+def test_of_two_releases_at_once_the_second_is_compared_with_the_first(airflow: Airflow) -> None:
+    airflow.release("quick", 3)
+    client = airflow.client("quick")
+    client.start()
+    weekly = airflow.trigger("retrain_weekly", "quick", "both")
+    runs = [(NEW_DATA, airflow.drop_and_find_run("quick", 4)), ("retrain_weekly", weekly)]
+    decisions = []
+    for dag_id, name in runs:
+        assert airflow.end_of(dag_id, name).state == "success"
+        decisions.append(airflow.api.xcom(dag_id, name, "judge_candidate"))
+    client.stop()
+    assert len(airflow.trainings("quick")) == len(airflow.versions("quick")) == 3
+    assert sorted(decision["champion"] for decision in decisions) in (
+        ["quick/1", "quick/2"],
+        # The first of the two may miss its gate.
+        ["quick/1", "quick/1"],
+    )
+    assert client.failures == []
+    assert client.calls > 0
+
+
+def test_a_scheduler_that_dies_again_and_again_costs_nothing_twice(airflow: Airflow) -> None:
+    airflow.release("slow", 5)
+    client = airflow.client("slow")
+    client.start()
+    dag_id, run_id = NEW_DATA, airflow.drop_and_find_run("slow", 6)
+    processes = Processes(airflow.stack)
+
+    airflow.wait_for(dag_id, run_id, "train", "deferred")
+    processes.kill("airflow-scheduler")
+    airflow.wait_for(dag_id, run_id, "register_candidate", "success")
+    processes.kill("airflow-scheduler")
+    airflow.wait_for(dag_id, run_id, "deploy", "deferred")
+    processes.kill("airflow-scheduler")
+
+    assert airflow.end_of(dag_id, run_id).state == "success"
+    client.stop()
+    assert client.failures == []
+    assert client.answers_by_variant.keys() == {"v1", "v2"}
+    assert len(airflow.trainings("slow")) == 2, "one for each run that was asked for"
+    assert airflow.versions("slow") == {1: "Approved", 2: "Approved"}
+    assert airflow.champion("slow") == "slow/2"
+    assert airflow.rows("SELECT * FROM release_leases WHERE endpoint = 'slow'") == []
+    assert airflow.box.keys("incoming/slow/") == []
