@@ -215,9 +215,20 @@ def copy_once(s3: Any, source: S3Location, version_id: str | None, target: S3Loc
 
 
 def remove_version(s3: Any, location: S3Location, version_id: str | None) -> None:
-    """Remove the very version that was looked at: one that was dropped on it since stays."""
-    version = {"VersionId": version_id} if version_id else {}
-    s3.delete_object(Bucket=location.bucket, Key=location.key, **version)
+    """Take away the very version that was looked at: one that was dropped on it since stays.
+
+    It is hidden, not erased: behind an erased version, the one that it had replaced would come back.
+    """
+    if version_id is None:
+        s3.delete_object(Bucket=location.bucket, Key=location.key)
+        return
+    try:
+        looked_at = s3.head_object(Bucket=location.bucket, Key=location.key, VersionId=version_id)
+        s3.delete_object(Bucket=location.bucket, Key=location.key, IfMatch=looked_at["ETag"])
+    except ClientError as error:
+        # Another lies there now, or an earlier try has done it.
+        if error_code(error) not in ("404", "412", "NoSuchKey", "PreconditionFailed"):
+            raise
 
 
 def exists(s3: Any, location: S3Location) -> bool:

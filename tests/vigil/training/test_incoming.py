@@ -112,6 +112,18 @@ def test_a_file_that_somebody_took_out_is_left_out(dropping: Dropping) -> None:
     assert dropping.trained_on("weekly") == [second.key]
 
 
+def test_a_version_that_was_replaced_before_it_was_claimed_never_comes_back(dropping: Dropping) -> None:
+    dropping.drop("a.csv", csv_of(5))
+    dropping.drop("a.csv", csv_of(6, seed=1))
+    dropping.claim("one")
+    dropping.settle("one")
+    assert dropping.keys("incoming/") == []
+    dropping.drop("bad.csv", csv_of(7, seed=2))
+    dropping.drop("bad.csv", "nonsense")
+    assert dropping.claim("two").files == []
+    assert dropping.keys("incoming/") == []
+
+
 def test_a_second_copy_of_the_same_bytes_is_set_aside(dropping: Dropping) -> None:
     first = dropping.drop("a.csv", csv_of(5))
     copy = dropping.drop("copy.csv", csv_of(5))
