@@ -47,6 +47,8 @@ def write_settings(outputs: dict[str, str], file: Path, further: dict[str, Any])
         "bucket": outputs["BucketName"],
         "alert_topic_arn": outputs["AlertTopicArn"],
         "sagemaker_role_arn": outputs["SageMakerRoleArn"],
+        "operations_topic_arn": outputs["OperationsTopicArn"],
+        "image_push_queue_url": outputs["ImagePushQueueUrl"],
         # The embedded AWS's jobs take seconds.
         "poll_interval_s": 0.5,
         **further,

@@ -73,6 +73,7 @@ def test_the_projects_own_template_is_provisioned_updated_and_deleted(stacks, cl
     assert len(stacks.describe_stack_resources(StackName=name)["StackResources"]) == declared
     assert all(outputs(stack).values())
     client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+    notices_and_pushes_arrive(client, name, outputs(stack))
     with pytest.raises(ClientError, match="No updates are to be performed"):
         stacks.update_stack(TemplateBody=template, **given)
     stacks.delete_stack(StackName=name)
@@ -80,6 +81,27 @@ def test_the_projects_own_template_is_provisioned_updated_and_deleted(stacks, cl
         describe(stacks, name)
     with pytest.raises(ClientError, match="does not exist"):
         client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+
+
+def notices_and_pushes_arrive(client: Any, name: str, made: dict[str, str]) -> None:
+    client("sns").publish(TopicArn=made["OperationsTopicArn"], Message="a notice")
+    assert [one["Body"] for one in messages(client, made["OperationsQueueUrl"])] == ["a notice"]
+    ecr = client("ecr")
+    ecr.create_repository(repositoryName=name)
+    manifest = json.dumps({"mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []})
+    pushed = ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag="v1")["image"]["imageId"]
+    details = [json.loads(one["Body"])["detail"] for one in messages(client, made["ImagePushQueueUrl"])]
+    assert [one["image-digest"] for one in details if one["repository-name"] == name] == [
+        pushed["imageDigest"]
+    ]
+    queue = made["ImagePushQueueUrl"].rsplit("/", 1)[1]
+    redrive = json.loads(attributes(client, queue)["RedrivePolicy"])
+    dead_letters = made["ImagePushDeadLetterQueueUrl"].rsplit("/", 1)[1]
+    assert redrive["deadLetterTargetArn"].endswith(f":{dead_letters}")
+
+
+def messages(client: Any, queue: str) -> list[Any]:
+    return list(client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []))
 
 
 def test_a_type_that_nobody_knows_is_refused_and_nothing_is_made(stacks, client, name):
@@ -456,6 +478,7 @@ def test_what_the_patches_replace_is_still_there_in_moto():
     from moto.events.models import Rule
     from moto.s3 import models as s3_models
     from moto.s3 import notifications
+    from moto.s3.responses import S3Response
 
     assert models.ResourceMap is parsing.ResourceMap
     for owner, names in (
@@ -468,7 +491,8 @@ def test_what_the_patches_replace_is_still_there_in_moto():
         (CloudFormationResponse, "create_stack update_stack create_change_set _get_stack_from_s3_url"),
         (parsing, "clean_json generate_resource_name get_model_map parse_and_create_resource NULL_MODELS"),
         (BaseModel, "__new__"),
-        (ECRBackend, "put_image"),
+        (ECRBackend, "put_image _get_repository"),
+        (S3Response, "put_object copy_object _key_response_post parse_key_name"),
         (Rule, "send_to_targets _send_to_cw_log_group"),
         (notifications, "send_event _send_event_bridge_message _detail_type"),
         (s3_models.FakeKey, "__setstate__ value size dispose"),
