@@ -19,6 +19,8 @@ Method = Literal["chronological", "random"]
 _BLOCK_BYTES = 1024 * 1024
 _NEWLINE = ord("\n")
 _QUOTE = ord('"')
+# Rounding down moves less than a hundredth of so many rows.
+_LARGE_GROUP = 100
 
 
 def part_sizes(rows: int, shares: Sequence[float]) -> tuple[int, ...]:
@@ -81,35 +83,39 @@ def chronological_labels(times: NDArray[np.int64], shares: Sequence[float]) -> N
     return labels
 
 
-def stratified_labels(
-    classes: NDArray[np.integer[Any]], names: Sequence[str], shares: Sequence[float], seed: int
+def lasting_labels(
+    groups: NDArray[np.integer[Any]], shares: Sequence[float], seed: Sequence[int]
 ) -> NDArray[np.int8]:
-    """Return the part of each row, the rows of each class shuffled and shared out alike, the counts exact.
+    """Return the part of each row of one file, the rows of each group shuffled and shared out alike.
+
+    A row's part depends on its own file alone: when a model is trained again on more files, no row that was
+    held out before becomes one to train on, and a champion meets no test row that it was trained on.
 
     Args:
-        classes: place of each row's class among the names, shape (rows,).
-        names: of the classes.
+        groups: number of each row's group, as of its class; shape (rows,).
         shares: of the parts; together 1.
-        seed: the same one shares the same rows out alike.
+        seed: numbers that name the split and the file.
 
-    Raises:
-        DataError: a part would get no row of a class.
+    Returns:
+        Parts, shape (rows,): of each large group their counts are exact, and of each small one they are next
+        to the shares, and right on average over many files.
     """
-    counts = np.bincount(classes, minlength=len(names)).tolist()
-    labels = np.empty(len(classes), dtype=np.int8)
+    labels = np.empty(len(groups), dtype=np.int8)
     draws = np.random.default_rng(seed)
-    for place, (name, count) in enumerate(zip(names, counts, strict=True)):
-        try:
-            sizes = part_sizes(count, shares)
-        except DataError as error:
-            raise DataError(
-                f"The class {name} cannot be in every part: {error} Gather more of it, or choose another "
-                "split.method in the model spec."
-            ) from error
-        of_class = np.repeat(np.arange(len(shares), dtype=np.int8), sizes)
-        draws.shuffle(of_class)
-        labels[classes == place] = of_class
+    for group, count in enumerate(np.bincount(groups).tolist()):
+        large = count >= _LARGE_GROUP
+        sizes = cut_sizes(count, shares) if large else _drawn_sizes(count, shares, draws)
+        of_group = np.repeat(np.arange(len(shares), dtype=np.int8), sizes)
+        draws.shuffle(of_group)
+        labels[groups == group] = of_group
     return labels
+
+
+def _drawn_sizes(count: int, shares: Sequence[float], draws: np.random.Generator) -> tuple[int, ...]:
+    """Return sizes of parts whose means are the exact shares (systematic sampling)."""
+    borders = np.floor(np.concatenate(([0.0], np.cumsum(shares))) * count + draws.random())
+    borders[0], borders[-1] = 0, count
+    return tuple(np.diff(np.minimum(borders, count)).astype(int).tolist())
 
 
 def split_csv(

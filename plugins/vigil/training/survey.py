@@ -96,6 +96,7 @@ class _ColumnSurvey:
         self._name = name
         self._most_values = most_values
         self._numeric = may_be_numbers
+        self._some_numbers = False
         self._missing = False
         self._first_text: tuple[int, str] | None = None
         self._infinite = Problems()
@@ -113,6 +114,7 @@ class _ColumnSurvey:
 
     def _add_numbers(self, texts: pa.Array, lines: NDArray[np.int64], draws: NDArray[np.float64]) -> None:
         numbers, wrong = read_numbers(texts)
+        self._some_numbers |= numbers.null_count < len(numbers)
         for place in wrong.tolist():
             text = texts[place].as_py()
             if not is_infinite(text):
@@ -147,6 +149,14 @@ class _ColumnSurvey:
             problems.join(self._infinite)
             median = float(np.median(self._sample)) if len(self._sample) else 0.0
             return Number(self._name, median, self._missing)
+        if self._first_text and self._some_numbers:
+            line, text = self._first_text
+            reason = (
+                f"{shown(text)} is no number, and others in the column are: correct it, or add the column to "
+                "data.categorical in the model spec"
+            )
+            problems.add(line, self._name, reason)
+            return None
         if self.values is None:
             problems.add(None, self._name, self._why_too_many())
             return None
@@ -154,14 +164,10 @@ class _ColumnSurvey:
         return Category(self._name, tuple(sorted(known)))
 
     def _why_too_many(self) -> str:
-        reason = (
+        return (
             f"it has more than {self._most_values} categories. If it is a name or an id, add it to "
             "data.leave_out in the model spec; else raise data.most_categories"
         )
-        if self._first_text:
-            line, text = self._first_text
-            reason += f". If it is meant to hold numbers, correct row {line}, which holds {shown(text)}"
-        return reason
 
 
 def _check_names(features: Sequence[str], problems: Problems) -> None:

@@ -30,7 +30,7 @@ from vigil.training.files_manifest import FilesManifest, ManifestFile, read_file
 from vigil.training.problems import Problems
 from vigil.training.spec.data import Tabular
 from vigil.training.spec.model import ModelSpec
-from vigil.training.split import chronological_labels, part_labels, stratified_labels
+from vigil.training.split import chronological_labels, lasting_labels
 from vigil.training.tabular_files import open_object
 from vigil.training.uploads import StreamedUpload
 
@@ -41,6 +41,8 @@ _TRAIN, _VALIDATION, _TEST = range(len(PARTS))
 _MOST_FEATURES = 500_000
 # Pieces that are being encoded while the next one is read; more would take more memory.
 _PIECES_AHEAD = 1
+# Of a file's checksum, to shuffle its rows by.
+_SEED_DIGITS = 16
 
 
 def prepare_tabular(
@@ -146,13 +148,18 @@ def _part_of_each_row(
     split = spec.split
     if split.method == "chronological" and data.time_column:
         times = _values_of(s3, files, data.time_column, lambda texts: read_times(texts)[0])
-        labels = chronological_labels(times, split.shares)
-    elif split.method == "stratified":
-        classes = _values_of(s3, files, data.target, encoding.labels)
-        labels = stratified_labels(classes, encoding.classes, split.shares, split.seed)
+        labels = chronological_labels(np.concatenate(times), split.shares)
     else:
-        rows = sum(len(rows.lines) for _, rows in _rows_of(s3, files, (data.target,)))
-        labels = part_labels(rows, split.shares, "random", split.seed)
+        # Of each row its class, or one number for all of them.
+        by_class = split.method == "stratified"
+        groups = _values_of(s3, files, data.target, encoding.labels if by_class else _no_groups)
+        labels = np.concatenate(
+            [
+                lasting_labels(of_file, split.shares, (split.seed, int(file.sha256[:_SEED_DIGITS], 16)))
+                for file, of_file in zip(files.files, groups, strict=True)
+            ]
+        )
+        _check_parts(labels, np.concatenate(groups), encoding.classes if by_class else ("",))
     calibrating = int(np.count_nonzero(labels == _VALIDATION))
     needed = rows_needed(spec.band.coverage)
     if encoding.objective == "regression" and calibrating < needed:
@@ -241,13 +248,32 @@ def _lines(*columns: pa.Array) -> bytes:
 
 def _values_of(
     s3: Any, files: FilesManifest, column: str, read: Callable[[pa.Array], pa.Array]
-) -> NDArray[np.int64]:
-    """Return one value a row of all files, read of one column; shape (rows,)."""
-    values = [
-        _without_gaps(read(rows.columns[column]), file, column).to_numpy()
-        for file, rows in _rows_of(s3, files, (column,))
-    ]
-    return np.concatenate(values)
+) -> list[NDArray[np.int64]]:
+    """Return one value a row of each file, read of one column; shapes (rows,)."""
+    values: dict[ManifestFile, list[NDArray[np.int64]]] = {file: [] for file in files.files}
+    for file, rows in _rows_of(s3, files, (column,)):
+        values[file].append(_without_gaps(read(rows.columns[column]), file, column).to_numpy())
+    return [np.concatenate(blocks) for blocks in values.values()]
+
+
+def _no_groups(texts: pa.Array) -> pa.Array:
+    return pa.array(np.zeros(len(texts), dtype=np.int8))
+
+
+def _check_parts(labels: NDArray[np.int8], groups: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Refuse a split that leaves a part without rows, or without rows of a class.
+
+    Raises:
+        DataError: it does; the message tells the numbers.
+    """
+    for group, name in enumerate(names):
+        sizes = np.bincount(labels[groups == group], minlength=len(PARTS)).tolist()
+        if 0 in sizes:
+            of = f" of the class {name}" if name else ""
+            raise DataError(
+                f"{sum(sizes)} rows{of} are too few to be in every part: {', '.join(map(str, sizes))} for "
+                f"{', '.join(PARTS)}. Gather more of them, or choose another split in the model spec."
+            )
 
 
 def _without_gaps(values: pa.Array, file: ManifestFile, column: str) -> pa.Array:

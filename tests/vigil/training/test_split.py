@@ -15,10 +15,10 @@ from vigil.training import split
 from vigil.training.split import (
     Method,
     chronological_labels,
+    lasting_labels,
     part_labels,
     part_sizes,
     split_csv,
-    stratified_labels,
 )
 
 SHARES = (0.7, 0.2, 0.1)
@@ -126,31 +126,28 @@ def test_no_row_of_a_part_is_older_than_one_of_the_part_before(times: list[int])
     assert tuple(np.bincount(labels)) == part_sizes(len(times), SHARES)
 
 
-@given(st.lists(st.integers(4, 60), min_size=2, max_size=5), st.integers(0, 99), st.randoms())
-def test_each_class_is_shared_out_by_the_same_exact_shares(
+@given(st.lists(st.integers(100, 300), min_size=1, max_size=4), st.integers(0, 99), st.randoms())
+def test_each_group_of_a_file_is_shared_out_by_the_same_exact_shares(
     counts: list[int], seed: int, order: Random
 ) -> None:
     rows = [place for place, count in enumerate(counts) for _ in range(count)]
     order.shuffle(rows)
-    classes = np.array(rows)
-    labels = stratified_labels(classes, [str(place) for place in range(len(counts))], SHARES, seed)
+    groups = np.array(rows)
+    labels = lasting_labels(groups, SHARES, (seed, 1))
     for place, count in enumerate(counts):
-        assert tuple(np.bincount(labels[classes == place])) == part_sizes(count, SHARES)
-    again = stratified_labels(classes, [str(place) for place in range(len(counts))], SHARES, seed)
-    assert labels.tolist() == again.tolist()
+        assert tuple(np.bincount(labels[groups == place])) == part_sizes(count, SHARES)
+    assert labels.tolist() == lasting_labels(groups, SHARES, (seed, 1)).tolist()
 
 
-def test_rows_of_a_class_are_shuffled_by_the_seed() -> None:
-    classes = np.zeros(100, dtype=int)
-    one, other = (stratified_labels(classes, ["a"], SHARES, seed).tolist() for seed in (1, 2))
-    assert one != other
-    assert one != sorted(one)
+def test_rows_are_shuffled_by_the_seed_and_by_the_file() -> None:
+    groups = np.zeros(100, dtype=int)
+    splits = [lasting_labels(groups, SHARES, seed).tolist() for seed in ((1, 1), (2, 1), (1, 2))]
+    assert len({tuple(labels) for labels in splits}) == 3
+    assert all(labels != sorted(labels) for labels in splits)
 
 
-@pytest.mark.parametrize("count", [0, 3])
-def test_a_class_too_small_for_every_part_is_refused_with_the_numbers(count: int) -> None:
-    classes = np.array([0] * 50 + [1] * count)
-    with pytest.raises(
-        DataError, match=f"class rare cannot be in every part: {count} rows .* at least 4 are"
-    ):
-        stratified_labels(classes, ["common", "rare"], SHARES, 1)
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_small_files_have_the_shares_on_average(rows: int) -> None:
+    groups = np.zeros(rows, dtype=int)
+    labels = np.concatenate([lasting_labels(groups, SHARES, (1, file)) for file in range(3000)])
+    assert np.bincount(labels) / len(labels) == pytest.approx(SHARES, abs=0.03)

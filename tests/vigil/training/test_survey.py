@@ -33,11 +33,11 @@ def problems_of(
 
 
 def test_numbers_and_categories_are_told_apart() -> None:
-    encoding = survey_of([1, "2.5", "-1e3"], ["true", "false", "true"], ["1", "x", "2"])
+    encoding = survey_of([1, "2.5", "-1e3"], ["true", "false", "true"], ["1x", "x", "2x"])
     assert encoding.columns == (
         Number("a", 1, False),
         Category("b", ("false", "true")),
-        Category("c", ("1", "2", "x")),
+        Category("c", ("1x", "2x", "x")),
     )
 
 
@@ -60,10 +60,14 @@ def test_too_many_categories_are_refused_by_name_with_the_way_out() -> None:
     assert "data.leave_out" in problem
 
 
-def test_a_column_of_numbers_with_one_text_is_told_which() -> None:
-    _, problems = problems_of([1, 2, 3, 4, "five", 6, 7], most_categories=5)
+@pytest.mark.parametrize("most_categories", [5, 100])
+def test_a_column_of_numbers_with_one_text_is_told_which(most_categories: int) -> None:
+    mixed = [1, 2, 3, 4, "five", 6, 7]
+    _, problems = problems_of(mixed, most_categories=most_categories)
     (problem,) = problems
-    assert problem.endswith("If it is meant to hold numbers, correct row 6, which holds 'five'")
+    assert problem.startswith("row 6, column a: 'five' is no number, and others in the column are")
+    named = survey_of(mixed, categorical=("a",))
+    assert named.columns == (Category("a", ("1", "2", "3", "4", "6", "7", "five")),)
 
 
 def test_numbers_may_be_as_many_as_they_are() -> None:

@@ -16,17 +16,18 @@ from tests.vigil.training.csv_tables import dropped, table, tabular_data, tabula
 from vigil.aws import S3Location
 from vigil.errors import DataError, SettingsError
 from vigil.training import tabular
-from vigil.training.dataset import FILES, Dataset
+from vigil.training.dataset import FILES, PARTS, Dataset
 from vigil.training.encoding import Category, Encoding, Number
 from vigil.training.encoding_store import load_encoding
 from vigil.training.files_manifest import read_files_manifest, write_files_manifest
 from vigil.training.preparing import prepare_dataset
 from vigil.training.spec.model import ModelSpec
-from vigil.training.split import part_labels, part_sizes
+from vigil.training.split import lasting_labels, part_sizes
 from vigil.training.tabular import check_dimensions
 from vigil.training.uploads import StreamedUpload
 
 HEADER = ("amount", "colour", "y")
+SHARES = (0.7, 0.2, 0.1)
 AWKWARD = 'accepted/a b+c%20d/ünï/file (1)&=, "x".csv'
 DATA = tabular_data()
 
@@ -76,7 +77,11 @@ def test_each_row_is_encoded_as_for_serving_and_lies_in_the_part_that_its_label_
     made, files = prepared(s3, bucket, tabular_spec(DATA), manifest)
     encoding = encoding_behind(s3, manifest)
     rows = [*one, *two]
-    labels = part_labels(67, (0.7, 0.2, 0.1), "random", 7).tolist()
+    labels = [
+        label
+        for file, count in zip(read_files_manifest(s3, manifest).files, (40, 27), strict=True)
+        for label in lasting_labels(np.zeros(count, int), SHARES, (7, int(file.sha256[:16], 16))).tolist()
+    ]
     features = encoding.encode_rows({"amount": str(amount), "colour": colour} for amount, colour, _ in rows)
     name = "file (1)&=%2C %22x%22.csv"
     keys = [f"{name}:{line}" for line in range(2, 42)] + [f"b.csv:{line}" for line in range(2, 29)]
@@ -96,9 +101,7 @@ def test_each_row_is_encoded_as_for_serving_and_lies_in_the_part_that_its_label_
         for name, content in files.items()
     }
     assert read == expected
-    assert made.rows == dict(
-        zip(("train", "validation", "test"), part_sizes(67, (0.7, 0.2, 0.1)), strict=True)
-    )
+    assert made.rows == {name: labels.count(part) for part, name in enumerate(PARTS)}
     assert (made.features, made.classes, made.keys) == (encoding.features, ("no", "yes"), ("row",))
     assert (made.label, made.objective, made.method) == ("y", "binary", "random")
     assert made.notes["files"] == 2
@@ -146,15 +149,26 @@ def test_numbers_are_written_so_that_they_read_back_as_the_same(s3: Any, bucket:
 
 def test_a_stratified_split_has_the_same_shares_of_each_class(s3: Any, bucket: str) -> None:
     data = tabular_data(objective="multiclass")
-    rows = [[place, ("a", "b", "b", "c", "c", "c", "c")[place % 7]] for place in range(350)]
+    rows = [[place, ("a", "b", "b", "c", "c", "c", "c")[place % 7]] for place in range(1400)]
     spec = tabular_spec(data, method="stratified")
     made, files = prepared(s3, bucket, spec, dropped(s3, bucket, data, table(("n", "y"), rows)))
     counts = [Counter(row[0] for row in files[FILES[part]]) for part in (0, 2, 3)]
     assert counts == [
-        {str(place): part_sizes(count, (0.7, 0.2, 0.1))[part] for place, count in enumerate((50, 100, 200))}
+        {str(place): part_sizes(count, (0.7, 0.2, 0.1))[part] for place, count in enumerate((200, 400, 800))}
         for part in range(3)
     ]
     assert made.classes == ("a", "b", "c")
+
+
+def test_no_row_changes_its_part_when_another_file_comes(s3: Any, bucket: str) -> None:
+    rows = [[place, "no" if place % 2 else "yes"] for place in range(300)]
+    first, second = table(("n", "y"), rows[:200]), table(("n", "y"), rows[200:])
+    spec = tabular_spec(DATA, method="stratified")
+    _, alone = prepared(s3, bucket, spec, dropped(s3, bucket, DATA, first, names=["1.csv"]))
+    _, both = prepared(s3, bucket, spec, dropped(s3, bucket, DATA, first, second, names=["1.csv", "2.csv"]))
+    for name in FILES:
+        assert {tuple(row) for row in alone[name]} <= {tuple(row) for row in both[name]}
+        assert len(both[name]) > len(alone[name])
 
 
 def test_a_class_that_cannot_be_in_every_part_is_refused_before_anything_is_written(
@@ -162,7 +176,7 @@ def test_a_class_that_cannot_be_in_every_part_is_refused_before_anything_is_writ
 ) -> None:
     rows = [[place, "rare" if place < 3 else "common"] for place in range(100)]
     manifest = dropped(s3, bucket, DATA, table(("n", "y"), rows))
-    with pytest.raises(DataError, match=r"The class rare cannot be in every part: 3 rows .* at least 4 are"):
+    with pytest.raises(DataError, match=r"3 rows of the class rare are too few to be in every part"):
         prepared(s3, bucket, tabular_spec(DATA, method="stratified"), manifest)
     assert is_empty(s3, bucket)
 
@@ -270,7 +284,7 @@ def test_too_few_rows_to_calibrate_a_band_are_refused_before_anything_is_written
 
 def test_too_few_rows_to_split_are_refused(s3: Any, bucket: str) -> None:
     manifest = dropped(s3, bucket, DATA, table(HEADER, rows_of(3)))
-    with pytest.raises(DataError, match="3 rows are too few to split"):
+    with pytest.raises(DataError, match="3 rows are too few to be in every part"):
         prepared(s3, bucket, tabular_spec(DATA), manifest)
 
 
