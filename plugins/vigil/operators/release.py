@@ -256,7 +256,6 @@ def remove_old_releases(request: Any) -> list[str]:
             connection,
             opened.sagemaker,
             opened.run.model,
-            opened.spec.endpoint.name,
             opened.spec.endpoint.keep_days,
             now(),
         )

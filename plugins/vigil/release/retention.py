@@ -6,7 +6,7 @@ among thousands. Versions in the registry, artifacts and evaluations stay: a rol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ _OURS = {"project": "vigil"}
 
 
 def remove_old_releases(
-    connection: Connection[Any], sagemaker: Any, model: str, endpoint: str, keep_days: int, now: datetime
+    connection: Connection[Any], sagemaker: Any, model: str, keep_days: int, now: datetime
 ) -> list[str]:
     """Remove endpoint configurations and models that no endpoint, release or running job needs any more.
 
@@ -29,7 +29,6 @@ def remove_old_releases(
         connection: an open connection with nothing uncommitted on it.
         sagemaker: client.
         model: name of the model spec.
-        endpoint: name of its endpoint.
         keep_days: after the end of a release, or after the making of a candidate's model.
         now: the present time; naive UTC.
 
@@ -39,18 +38,20 @@ def remove_old_releases(
     before = now - timedelta(days=keep_days)
     released = in_transaction(connection, lambda cursor: released_models(cursor, model))
     kept = [version for version in released if not _is_over(version, before)]
-    serving = _serving_config(sagemaker, endpoint)
-    kept_configs = {version.endpoint_config for version in kept} | ({serving} if serving else set())
-    removed = []
-    for name in _older(sagemaker, "endpoint_config", "EndpointConfig", model, before):
-        if name not in kept_configs and _remove(sagemaker.delete_endpoint_config, EndpointConfigName=name):
-            removed.append(name)
-    kept_models = {version.sagemaker_model for version in kept} | _models_in_use(
-        sagemaker, kept_configs, model
-    )
-    for name in _older(sagemaker, "model", "Model", model, before):
-        if name not in kept_models and _remove(sagemaker.delete_model, ModelName=name):
-            removed.append(name)
+    configs = _older(sagemaker, "endpoint_config", "EndpointConfig", model, before)
+    configs -= {version.endpoint_config for version in kept}
+    removed = [
+        name
+        for name in sorted(configs - _serving_configs(sagemaker, configs))
+        if _remove(sagemaker.delete_endpoint_config, EndpointConfigName=name)
+    ]
+    models = _older(sagemaker, "model", "Model", model, before)
+    models -= {version.sagemaker_model for version in kept}
+    removed += [
+        name
+        for name in sorted(models - _models_in_use(sagemaker, models))
+        if _remove(sagemaker.delete_model, ModelName=name)
+    ]
     return removed
 
 
@@ -62,46 +63,66 @@ def _is_over(version: ReleasedModel, before: datetime) -> bool:
     )
 
 
-def _serving_config(sagemaker: Any, endpoint: str) -> str | None:
-    try:
-        return str(sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"])
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+def _serving_configs(sagemaker: Any, doubtful: set[str]) -> set[str]:
+    """Return the configurations of all endpoints, and those that they move to; whoever made them."""
+    serving: set[str] = set()
+    if not doubtful:
+        return serving
+    for summary in _all(sagemaker, "list_endpoints", "Endpoints"):
+        endpoint = _describe(sagemaker.describe_endpoint, EndpointName=summary["EndpointName"])
+        for where in (endpoint, endpoint.get("PendingDeploymentSummary", {})):
+            if where:
+                serving.add(where["EndpointConfigName"])
+    return serving
 
 
-def _models_in_use(sagemaker: Any, configs: set[str], model: str) -> set[str]:
-    """Return the models that configurations name, and those by which a job predicts now."""
-    names = set()
-    for config in configs:
-        try:
-            described = sagemaker.describe_endpoint_config(EndpointConfigName=config)
-        except ClientError as error:
-            if is_missing(error):
-                continue
-            raise
-        names |= {variant["ModelName"] for variant in described["ProductionVariants"]}
-    pages = sagemaker.get_paginator("list_transform_jobs").paginate(
-        NameContains=model, StatusEquals="InProgress"
+def _models_in_use(sagemaker: Any, doubtful: set[str]) -> set[str]:
+    """Return the models of all configurations, and those by which a job predicts now; whoever made them."""
+    used: set[str] = set()
+    if not doubtful:
+        return used
+    for summary in _all(sagemaker, "list_endpoint_configs", "EndpointConfigs"):
+        name = summary["EndpointConfigName"]
+        config = _describe(sagemaker.describe_endpoint_config, EndpointConfigName=name)
+        variants = config.get("ProductionVariants", []) + config.get("ShadowProductionVariants", [])
+        used |= {variant["ModelName"] for variant in variants if "ModelName" in variant}
+    for summary in _all(sagemaker, "list_transform_jobs", "TransformJobSummaries", StatusEquals="InProgress"):
+        used.add(sagemaker.describe_transform_job(TransformJobName=summary["TransformJobName"])["ModelName"])
+    return used
+
+
+def _older(sagemaker: Any, operation: str, noun: str, model: str, before: datetime) -> set[str]:
+    """Return what this pipeline made for a model before a time."""
+    found = _all(
+        sagemaker,
+        f"list_{operation}s",
+        f"{noun}s",
+        NameContains=model,
+        CreationTimeBefore=before.replace(tzinfo=UTC),
     )
-    for page in pages:
-        for job in page["TransformJobSummaries"]:
-            described = sagemaker.describe_transform_job(TransformJobName=job["TransformJobName"])
-            names.add(described["ModelName"])
-    return names
-
-
-def _older(sagemaker: Any, operation: str, noun: str, model: str, before: datetime) -> Iterator[str]:
-    """Yield what this pipeline made for a model before a time."""
-    pages = sagemaker.get_paginator(f"list_{operation}s").paginate(
-        NameContains=model, CreationTimeBefore=before.replace(tzinfo=UTC)
-    )
-    found = [summary for page in pages for summary in page[f"{noun}s"]]
+    wanted = (_OURS | {"model": model}).items()
+    older = set()
     for summary in found:
         tags = sagemaker.list_tags(ResourceArn=summary[f"{noun}Arn"])["Tags"]
-        if (_OURS | {"model": model}).items() <= {tag["Key"]: tag["Value"] for tag in tags}.items():
-            yield str(summary[f"{noun}Name"])
+        if wanted <= {tag["Key"]: tag["Value"] for tag in tags}.items():
+            older.add(str(summary[f"{noun}Name"]))
+    return older
+
+
+def _all(sagemaker: Any, operation: str, key: str, **filters: Any) -> list[dict[str, Any]]:
+    """Return every page of a list."""
+    pages = sagemaker.get_paginator(operation).paginate(**filters)
+    return [summary for page in pages for summary in page[key]]
+
+
+def _describe(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any]:
+    """Describe something; nothing at all when it went since it was listed."""
+    try:
+        return describe(**name)
+    except ClientError as error:
+        if is_missing(error):
+            return {}
+        raise
 
 
 def _remove(delete: Callable[..., Any], **name: str) -> bool:

@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 from pymysql.connections import Connection
 
-from tests.vigil.release.releasing import IMAGE, ROLE, Registry, bring_up, start
+from tests.vigil.release.releasing import (
+    AT_REST,
+    HOSTING,
+    IMAGE,
+    ROLE,
+    ROWS,
+    Registry,
+    bring_up,
+    endpoint_status,
+    start,
+)
+from tests.waiting import wait_for
+from vigil.aws import Aws
 from vigil.release.deployment import Deployment, promote
 from vigil.release.retention import remove_old_releases
 from vigil.windows import now
@@ -21,9 +33,7 @@ def clean_up(registry: Registry, connection: Connection[Any], sagemaker: Any) ->
     """Remove what is old at a time."""
 
     def remove(moment: datetime) -> set[str]:
-        return set(
-            remove_old_releases(connection, sagemaker, registry.name, registry.name, KEEP_DAYS, moment)
-        )
+        return set(remove_old_releases(connection, sagemaker, registry.name, KEEP_DAYS, moment))
 
     return remove
 
@@ -87,3 +97,56 @@ def test_a_version_that_is_being_deployed_stays(
     deployment = registry.plan(1)
     start(connection, sagemaker, deployment)
     assert clean_up(now() + LATER) == set()
+
+
+def test_what_any_other_endpoint_serves_stays(
+    three: list[Deployment], clean_up: Callable[..., set[str]], sagemaker: Any
+) -> None:
+    first, second, _ = three
+    other = f"other-{first.endpoint}"
+    sagemaker.create_endpoint(EndpointName=other, EndpointConfigName=first.endpoint_config)
+    try:
+        assert clean_up(now() + LATER) == names(second)
+    finally:
+        wait_for(lambda: endpoint_status(sagemaker, other) in AT_REST, other)
+        sagemaker.delete_endpoint(EndpointName=other)
+
+
+def test_a_model_that_anybodys_configuration_names_stays(
+    three: list[Deployment], clean_up: Callable[..., set[str]], sagemaker: Any
+) -> None:
+    first, second, _ = three
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=f"somebodys-{first.endpoint}",
+        ProductionVariants=[{"VariantName": "theirs", "ModelName": first.sagemaker_model, **HOSTING}],
+    )
+    assert clean_up(now() + LATER) == names(second) | {first.endpoint_config}
+
+
+def test_a_model_by_which_anybodys_job_predicts_stays_until_it_ends(
+    registry: Registry, clean_up: Callable[..., set[str]], sagemaker: Any, aws: Aws
+) -> None:
+    container = {"Image": IMAGE, "ModelDataUrl": registry.candidate(1).model_data_url}
+    tags = [{"Key": "project", "Value": "vigil"}, {"Key": "model", "Value": registry.name}]
+    model, job = f"{registry.name}-train-1", f"somebodys-{registry.name[-12:]}"
+    sagemaker.create_model(ModelName=model, PrimaryContainer=container, ExecutionRoleArn=ROLE, Tags=tags)
+    rows = "\n".join(",".join(map(str, ROWS[0])) for _ in range(2000))
+    for number in range(50):
+        aws.client("s3").put_object(Bucket=registry.name, Key=f"rows/{number}.csv", Body=rows.encode())
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{registry.name}/rows/"}}
+    sagemaker.create_transform_job(
+        TransformJobName=job,
+        ModelName=model,
+        TransformInput={"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
+        TransformOutput={"S3OutputPath": f"s3://{registry.name}/answers"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+
+    def status() -> str:
+        return str(sagemaker.describe_transform_job(TransformJobName=job)["TransformJobStatus"])
+
+    removed = clean_up(now() + LATER)
+    assert status() == "InProgress", "the job must run for longer than the look"
+    assert removed == set()
+    wait_for(lambda: status() != "InProgress", job)
+    assert clean_up(now() + LATER) == {model}
