@@ -7,7 +7,8 @@ Every step can be called again after it was killed anywhere:
    endpoint. Call it again while it answers that the endpoint is busy with something else.
 3. `deployment_state` tells how far the endpoint is.
 4. `verify_deployment` makes sure that it serves this very artifact and answers.
-5. `promote` makes the version the champion, or `mark_failed` says that it never was.
+5. `promote` makes the version the champion, or `mark_failed` says that it never was. A champion that moves
+   to other machines is written down by these only now: if it does not get there, it serves where it was.
 """
 
 from __future__ import annotations
@@ -297,9 +298,7 @@ def promote(connection: Connection[Any], deployment: Deployment) -> None:
 
     def work(cursor: Cursor) -> None:
         status = _lock(cursor, deployment)
-        if status == "champion":
-            return
-        if status != "deploying":
+        if status not in ("deploying", "champion"):
             raise DataError(
                 f"{deployment.model_version} is {status or 'not written down'}, not deploying: deploy it "
                 "again before it becomes the champion."
@@ -314,6 +313,8 @@ def promote(connection: Connection[Any], deployment: Deployment) -> None:
 def mark_failed(connection: Connection[Any], sagemaker: Any, deployment: Deployment, reason: str) -> None:
     """Mark a version whose deployment failed, here and in the registry; a champion stays one.
 
+    Called again after it was killed between the two, it marks the second.
+
     Args:
         connection: an open connection with nothing uncommitted on it.
         sagemaker: client.
@@ -321,10 +322,12 @@ def mark_failed(connection: Connection[Any], sagemaker: Any, deployment: Deploym
         reason: as AWS gives it.
     """
     values = {"model_version": deployment.model_version, "now": now()}
-    failed = in_transaction(
-        connection, lambda cursor: cursor.execute(statement("release/fail_release"), values)
-    )
-    if failed:
+
+    def work(cursor: Cursor) -> str | None:
+        cursor.execute(statement("release/fail_release"), values)
+        return _lock(cursor, deployment)
+
+    if in_transaction(connection, work) == "failed":
         decide(
             sagemaker,
             deployment.model_package_arn,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -10,7 +11,18 @@ import pytest
 from botocore.config import Config
 from pymysql.connections import Connection
 
-from tests.vigil.release.releasing import BAND, DUE, HOSTING, Registry, bring_up, settle, start
+from tests.vigil.release.releasing import (
+    AT_REST,
+    BAND,
+    DUE,
+    HOSTING,
+    Registry,
+    bring_up,
+    endpoint_status,
+    settle,
+    start,
+)
+from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.database import in_transaction
 from vigil.errors import DataError
@@ -24,7 +36,7 @@ from vigil.release.deployment import (
 )
 from vigil.release.registry import register, registered_model
 from vigil.release.shifting import Shifting
-from vigil.released_models import champion, released_model
+from vigil.released_models import champion, released_model, released_models
 
 MOVES = ("CreateEndpoint", "UpdateEndpoint", "DeleteEndpoint")
 STEPS = ("CreateModel", "CreateEndpointConfig", "DescribeEndpoint", *MOVES)
@@ -181,6 +193,25 @@ def test_a_broken_version_leaves_the_old_one_in_service_and_is_told_apart(
         promote(connection, broken)
 
 
+def test_a_failure_killed_before_the_registry_knew_is_told_to_it_by_the_next(
+    registry: Registry, connection: Connection[Any], sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = registry.plan(1, b"no model")
+    start(connection, sagemaker, broken)
+    settle(sagemaker, broken)
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vigil.release.deployment.decide", kill)
+        with pytest.raises(KeyboardInterrupt):
+            mark_failed(connection, sagemaker, broken, "no model in it")
+    mark_failed(connection, sagemaker, broken, "no model in it")
+    assert registered_model(sagemaker, broken.model_package_arn).approval == "Rejected"
+    assert status_of(connection, broken) == "failed"
+
+
 def test_a_version_that_failed_may_be_deployed_again(
     serving: Callable[..., Deployment], registry: Registry, connection: Connection[Any], sagemaker: Any
 ) -> None:
@@ -202,6 +233,41 @@ def test_the_champion_moves_to_other_machines_and_stays_the_champion(
     assert found is not None
     assert found.model_version == before.model_version
     assert found.endpoint_config == after.endpoint_config != before.endpoint_config
+
+
+def test_a_champion_that_did_not_get_to_other_machines_is_where_it_was(
+    serving: Callable[..., Deployment], registry: Registry, connection: Connection[Any], sagemaker: Any
+) -> None:
+    before, elsewhere = serving(1), registry.plan(1, InstanceType="ml.m5.xlarge")
+    assert start(connection, sagemaker, elsewhere).state is State.MOVING
+    settle(sagemaker, elsewhere)
+    mark_failed(connection, sagemaker, elsewhere, "it answered wrongly")
+    found = in_transaction(connection, lambda cursor: champion(cursor, before.model))
+    assert found is not None
+    assert (found.status, found.endpoint_config) == ("champion", before.endpoint_config)
+    package = registered_model(sagemaker, before.model_package_arn)
+    assert package.approval == "Approved", "its model is the one that serves"
+
+
+def test_a_model_has_one_champion_though_its_endpoint_got_another_name(
+    serving: Callable[..., Deployment], registry: Registry, connection: Connection[Any], sagemaker: Any
+) -> None:
+    first, renamed = serving(1), f"renamed-{registry.name}"
+    try:
+        for deployment in (
+            replace(registry.plan(2), endpoint=renamed),
+            replace(first, endpoint=renamed),
+        ):
+            bring_up(connection, sagemaker, deployment)
+            promote(connection, deployment)
+    finally:
+        wait_for(lambda: endpoint_status(sagemaker, renamed) in AT_REST, renamed)
+        sagemaker.delete_endpoint(EndpointName=renamed)
+    released = in_transaction(connection, lambda cursor: released_models(cursor, registry.name))
+    assert {(version.variant, version.status, version.endpoint) for version in released} == {
+        ("v1", "champion", renamed),
+        ("v2", "retired", renamed),
+    }
 
 
 def test_there_is_one_champion_and_promoting_twice_changes_nothing(

@@ -58,6 +58,17 @@ def test_in_service_by_the_old_configuration_is_a_failure_with_its_reason(
     assert reason in str(error.value)
 
 
+def test_a_later_update_that_failed_says_nothing_against_what_still_serves(
+    deployed: Deployment, registry: Registry, connection: Connection[Any], sagemaker: Any, runtime: Any
+) -> None:
+    broken = registry.plan(2, b"no model")
+    start(connection, sagemaker, broken)
+    settle(sagemaker, broken)
+    assert "FailureReason" in sagemaker.describe_endpoint(EndpointName=deployed.endpoint)
+    known = known_answers(registry.artifact)
+    assert verify_deployment(sagemaker, runtime, deployed, known).variant == "v1"
+
+
 def test_an_endpoint_that_is_not_in_service_is_a_failure(
     registry: Registry, connection: Connection[Any], sagemaker: Any, runtime: Any
 ) -> None:
