@@ -14,6 +14,8 @@ from vigil.errors import CloudError
 _CSV = "text/csv"
 _JSON = "application/json"
 _TRAINED_BY = "Trained by "
+# How the reason of a version begins that people went back from.
+ROLLED_BACK = "Rolled back to "
 # Of ApprovalDescription, which also takes no line breaks.
 _LONGEST_REASON = 1024
 
@@ -89,6 +91,9 @@ def register(
 ) -> RegisteredModel:
     """Register a candidate as the next version of a group, or find the version it already is.
 
+    A version that people went back from stays rejected, however often its run is cleared: only a person
+    approves it again, in the registry.
+
     Args:
         sagemaker: client.
         group: model package group; made if it is not there.
@@ -105,8 +110,11 @@ def register(
         token = content_hash([group, candidate.training_job], length=36)
         request = _package_request(group, candidate)
         arn = sagemaker.create_model_package(**request, ClientToken=token)["ModelPackageArn"]
+    registered = registered_model(sagemaker, arn)
     if approved is None:
-        return registered_model(sagemaker, arn)
+        return _explain(sagemaker, registered, reasons)
+    if registered.approval == "Rejected" and registered.reason.startswith(ROLLED_BACK):
+        return registered
     return decide(sagemaker, arn, approved=approved, reasons=reasons)
 
 
@@ -115,7 +123,7 @@ def decide(
 ) -> RegisteredModel:
     """Approve or reject a version, and say why; nothing is written if it stands so already."""
     wanted = "Approved" if approved else "Rejected"
-    reason = " ".join(" ".join(reasons).split())[:_LONGEST_REASON]
+    reason = _description(reasons)
     model = registered_model(sagemaker, model_package_arn)
     if (model.approval, model.reason) == (wanted, reason):
         return model
@@ -123,6 +131,21 @@ def decide(
         ModelPackageArn=model_package_arn, ModelApprovalStatus=wanted, ApprovalDescription=reason
     )
     return registered_model(sagemaker, model_package_arn)
+
+
+def _explain(sagemaker: Any, registered: RegisteredModel, reasons: Sequence[str]) -> RegisteredModel:
+    """Say why a version waits for a person; leave what a person has said."""
+    if registered.approval != "PendingManualApproval" or registered.reason:
+        return registered
+    # The status is left out: a person may set it at this moment.
+    sagemaker.update_model_package(
+        ModelPackageArn=registered.model_package_arn, ApprovalDescription=_description(reasons)
+    )
+    return registered_model(sagemaker, registered.model_package_arn)
+
+
+def _description(reasons: Sequence[str]) -> str:
+    return " ".join(" ".join(reasons).split())[:_LONGEST_REASON]
 
 
 def registered_model(sagemaker: Any, model_package_arn: str) -> RegisteredModel:

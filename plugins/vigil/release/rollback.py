@@ -8,7 +8,7 @@ from pymysql.connections import Connection
 
 from vigil.database import in_transaction
 from vigil.errors import DataError
-from vigil.release.registry import RegisteredModel, decide, registered_model
+from vigil.release.registry import ROLLED_BACK, RegisteredModel, decide, registered_model
 from vigil.released_models import ReleasedModel, released_models
 
 
@@ -59,8 +59,15 @@ def _chosen(
 
 
 def _earlier(released: list[ReleasedModel], serving: ReleasedModel | None) -> list[ReleasedModel]:
-    """Return the versions that have served, but for the one that does, the last to serve first."""
-    served = [v for v in released if v.released_at is not None and v is not serving]
+    """Return the versions that have served and are older than the one that does, the last to serve first.
+
+    A newer one was left when somebody went back past it.
+    """
+    served = [
+        v
+        for v in released
+        if v.released_at is not None and v is not serving and (serving is None or v.due_at <= serving.due_at)
+    ]
     return sorted(served, key=lambda version: str(version.released_at), reverse=True)
 
 
@@ -73,5 +80,5 @@ def mark_rolled_back(sagemaker: Any, left: ReleasedModel, back_to: str, reason: 
         back_to: version that serves now.
         reason: that a person gave.
     """
-    reasons = [f"Rolled back to {back_to}: {reason}"]
+    reasons = [f"{ROLLED_BACK}{back_to}: {reason}"]
     decide(sagemaker, left.model_package_arn, approved=False, reasons=reasons)

@@ -46,11 +46,25 @@ def test_a_version_that_waits_for_a_person_keeps_what_the_person_said(registry: 
         return register(registry.sagemaker, registry.name, candidate, approved=None, reasons=["Good."])
 
     waiting = ask()
-    assert waiting.approval == "PendingManualApproval"
+    assert (waiting.approval, waiting.reason) == ("PendingManualApproval", "Good.")
     assert ask() == waiting
     decide(registry.sagemaker, waiting.model_package_arn, approved=True, reasons=["Ann said yes."])
     assert (ask().approval, ask().reason) == ("Approved", "Ann said yes.")
     assert len(registry.versions()) == 1
+
+
+def test_a_version_killed_before_it_said_why_it_waits_says_so_the_next_time(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask() -> RegisteredModel:
+        candidate = registry.candidate(1)
+        return register(registry.sagemaker, registry.name, candidate, approved=None, reasons=["Good."])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vigil.release.registry._explain", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask()
+    assert (ask().approval, ask().reason) == ("PendingManualApproval", "Good.")
 
 
 def test_each_candidate_is_a_version_of_its_own_and_is_found_among_many(registry: Registry) -> None:

@@ -113,3 +113,23 @@ def test_after_a_roll_back_what_counts_is_the_age_of_what_serves(serving: Servin
     assert not newer_than("v2")
     serving.roll_back()
     assert not newer_than("v1")
+
+
+def test_after_going_back_past_a_version_the_next_roll_back_does_not_go_forward_to_it(
+    serving: Serving,
+) -> None:
+    for number in (1, 2, 3):
+        serving.release(number)
+    serving.release(int(serving.choose(1)))
+    with pytest.raises(DataError, match="no earlier approved version"):
+        serving.choose()
+    assert serving.choose(2) == "2", "a person may still choose it"
+
+
+def test_a_run_that_is_cleared_after_a_roll_back_does_not_approve_its_version_again(serving: Serving) -> None:
+    for number in (1, 2):
+        serving.release(number)
+    serving.roll_back()
+    assert serving.registry.approve(2).approval == "Rejected"
+    decide(serving.sagemaker, serving.arn(2), approved=True, reasons=["Ann is sure."])
+    assert serving.registry.approve(2).approval == "Approved"
