@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -53,12 +54,19 @@ class Shifting(Part):
             raise ValueError("linear shifting takes steps of 10 to 50 percent: raise step_percent")
         if self.alarms and not (self.wait_s or self.bake_s):
             raise ValueError("alarms are watched during wait_s and bake_s, and both are 0: raise one of them")
-        if self.wait_s + self.bake_s > self.longest_s:
+        if self._waits_s >= self.longest_s:
             raise ValueError(
-                f"wait_s and bake_s ({self.wait_s + self.bake_s} s) do not fit into longest_s "
-                f"({self.longest_s} s): raise it"
+                f"the waits of {self.traffic} shifting and bake_s ({self._waits_s} s together) do not fit "
+                f"into longest_s ({self.longest_s} s): raise it"
             )
         return self
+
+    @property
+    def _waits_s(self) -> int:
+        """Return how long it waits in all; with few machines there are fewer steps, never more."""
+        if self.traffic == "linear" and self.step_percent:
+            return (ceil(100 / self.step_percent) - 1) * self.wait_s + self.bake_s
+        return self.wait_s + self.bake_s
 
 
 class Endpoint(Part):
