@@ -23,6 +23,9 @@ from vigil.operators.requests import begin, name_of_run, open_run, settle_reques
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pymysql.connections import Connection
+
+    from vigil.training.ledger import Subject
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +68,8 @@ def claim_pushed_image() -> dict[str, Any]:
     """
     from vigil.database import connected
     from vigil.training.overrides import Overrides
-    from vigil.training.pushed_images import claim_image, followed_images, new_image
+    from vigil.training.pushed_images import followed_images, new_image
     from vigil.training.resolving import Said
-    from vigil.windows import now
 
     context = get_current_context()
     settings = load_settings()
@@ -79,10 +81,20 @@ def claim_pushed_image() -> dict[str, Any]:
             continue
         said = Said(f"image push {followed.tag}", Overrides(image_uri=image.source))
         with connected(open_database(settings)) as connection:
-            if claim_image(connection, image, name_of_run(context), still_going_on(context), now()):
+            if _is_to_be_trained(connection, context, image):
                 return begin(context, settle_request(context, followed.model, [said]))
         log.info("%s: %s is not new", followed.model, image.source)
     raise AirflowSkipException("No image that a model follows is new.")
+
+
+def _is_to_be_trained(connection: Connection[Any], context: Context, image: Subject) -> bool:
+    """Claim an image, and return whether the run has it; a dry run only looks."""
+    from vigil.training.pushed_images import claim_image, is_trained_with
+    from vigil.windows import now
+
+    if context["params"]["dry_run"]:
+        return not is_trained_with(connection, image)
+    return claim_image(connection, image, name_of_run(context), still_going_on(context), now())
 
 
 @task

@@ -84,6 +84,12 @@ def claim_image(
     return claim(connection, image, run, is_going_on, now).outcome is Outcome.MINE
 
 
+def is_trained_with(connection: Connection[Any], image: Subject) -> bool:
+    """Tell whether a run has trained with an image."""
+    found = known(connection, image.model, "image", run="")
+    return any(one.identity == image.identity for one in found)
+
+
 def settle_image(connection: Connection[Any], request: TrainingRequest, now: datetime) -> None:
     """Note that a run has trained with the image that it claimed."""
     model, run = request.run.model, request.dag_run

@@ -218,8 +218,11 @@ def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dic
         changed += [f"{part}.{name}" for name in values]
     image = changes.get("algorithm", {}).get("image_uri")
     if image:
+        # What names the other image goes; and this run trains with one image, whatever the model follows.
         merged["algorithm"] = {
-            name: value for name, value in merged["algorithm"].items() if name not in ("image", "version")
+            name: value
+            for name, value in merged["algorithm"].items()
+            if name not in ("image", "version", "retrain_on_push")
         }
     return merged, changed
 

@@ -83,6 +83,15 @@ def test_parts_of_a_part_can_be_changed_and_the_rest_stays() -> None:
     assert request.spec.approval.by == "person"
 
 
+def test_an_image_by_digest_takes_the_place_of_the_tag_that_the_model_follows() -> None:
+    registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    algorithm = {"image_uri": f"{registry}/trainer:stable", "retrain_on_push": True}
+    pushed = f"{registry}/trainer@sha256:abc"
+    request = resolved(said("image push", image_uri=pushed), spec=small_spec(algorithm=algorithm))
+    assert request.spec.algorithm.image_uri == pushed
+    assert TrainingRequest.from_json(request.to_json()) == request
+
+
 def test_an_image_by_digest_takes_the_place_of_image_and_version() -> None:
     uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost@sha256:abc"
     request = resolved(said("image push", image_uri=uri))
