@@ -47,7 +47,7 @@ class IncomingFilesSensor(S3KeySensor):
         settings = load_settings()
         self.aws_conn_id = settings.aws_conn_id
         model = context["params"]["model"]
-        self.bucket_key = f"s3://{settings.bucket}/incoming/{f'{model}/' if model else ''}*.csv"
+        self.bucket_key = f"s3://{settings.bucket}/incoming/{f'{model}/' if model else ''}*.[cC][sS][vV]"
         super().execute(context)
 
 

@@ -76,7 +76,7 @@ def tell_of_failure(request: Any) -> None:
         log.info("No task failed.")
         return
     opened = open_run(request)
-    released = {"deploy", "verify"} & set(failed)
+    released = {"deploy", "verify_deployment"} & set(failed)
     tell(
         opened,
         "deployment-failed" if released else "training-failed",
