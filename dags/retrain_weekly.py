@@ -21,9 +21,12 @@ started anew. Marking a waiting task as failed, or clearing it, stops its job.
 | something cannot be used | correct what it names: manifest, trigger form or model spec; trigger a new run |
 | no closed window | check `detect_anomalies`: are events counted? |
 | a job ended as Failed | read its last log lines, in the task's own log; mend the cause; clear the task |
-| was not taken into service | the old model serves; mend what it names; clear from `register_candidate` |
+| was not taken into service | the old model serves; mend what it names; then see below |
 | the lease is no longer held | another run released meanwhile: clear from `take_release_lease` |
 | became the champion after | somebody else's release came first: trigger a new run |
+
+**A version whose deployment failed** is rejected in the registry. Once the cause is gone, approve it there
+and bring it in by `roll_back_model` with its number; nothing is trained again.
 """
 
 from __future__ import annotations

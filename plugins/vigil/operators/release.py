@@ -134,12 +134,13 @@ class DeployModelOperator(BaseOperator):
 
     def _deploy(self, opened: OpenRun, round_number: int) -> dict[str, Any]:
         from vigil.database import connected
-        from vigil.release.deployment import State, start_deployment
+        from vigil.release.deployment import State, deployment_state, start_deployment
         from vigil.release.leases import renew_lease
         from vigil.release.shifting import check_alarms
 
         deployment = self._plan(opened)
-        check_alarms(opened.aws.client("cloudwatch"), _shifting(opened))
+        if deployment_state(opened.sagemaker, deployment).state is State.ELSEWHERE:
+            check_alarms(opened.aws.client("cloudwatch"), _shifting(opened))
         longest = timedelta(seconds=opened.spec.endpoint.shifting.longest_s) + _SLACK
         with connected(open_database(opened.settings)) as connection:
             # From here on the endpoint is moved: not without the lease.

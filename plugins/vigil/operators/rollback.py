@@ -44,13 +44,18 @@ def roll_back() -> None:
 
 @task
 def request_roll_back(model: str) -> dict[str, Any]:
-    """Name everything that the roll-back makes, by the model spec as it is now."""
+    """Name everything that the roll-back makes, by the model spec as it is now.
+
+    The way back is all at once and no alarm holds it up: the model that is left may have set it off.
+    """
     from vigil.training.request import plan_run
     from vigil.training.resolving import TrainingRequest
+    from vigil.training.spec.endpoint import Shifting
     from vigil.training.spec.model import load_model_spec
 
     context = get_current_context()
     spec, due_at, dag_run = load_model_spec(model), run_moment(context), name_of_run(context)
+    spec = spec.model_copy(update={"endpoint": spec.endpoint.model_copy(update={"shifting": Shifting()})})
     run = plan_run(spec, dag_run, due_at, load_settings().bucket)
     return TrainingRequest(run, spec, {}, due_at, dag_run).to_json()
 

@@ -101,6 +101,11 @@ class Endpoint(Part):
     @model_validator(mode="after")
     def _shifting_fits(self) -> Self:
         traffic = self.shifting.traffic
+        if self.serverless and (self.shifting.bake_s or self.shifting.alarms):
+            raise ValueError(
+                "a serverless endpoint has no old machines to keep: remove shifting.bake_s and "
+                "shifting.alarms, or choose instances"
+            )
         if traffic == "all_at_once":
             return self
         if self.serverless:
