@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -15,6 +17,9 @@ from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG
 
 import vigil.paths
+
+_BETWEEN_LOOKS_S = 0.02
+_sleep = time.sleep
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
@@ -48,7 +53,9 @@ def run_dag(
     for task_id, happens in (before or {}).items():
         dag.get_task(task_id)._pre_execute_hook = lambda context, happens=happens: happens()
     moment = due.replace(tzinfo=UTC)
-    return dag.test(run_after=moment, logical_date=moment, run_conf=conf or {})
+    # Between two looks at its tasks, `dag.test()` waits for a second.
+    with patch("time.sleep", lambda seconds: _sleep(min(seconds, _BETWEEN_LOOKS_S))):
+        return dag.test(run_after=moment, logical_date=moment, run_conf=conf or {})
 
 
 def task_states(run: DagRun) -> dict[str, str]:
