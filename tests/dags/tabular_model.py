@@ -110,6 +110,13 @@ class TabularModel:
         artifact = S3Location.parse(self.training_jobs()[-1]["ModelArtifacts"]["S3ModelArtifacts"])
         self.s3.put_object(Bucket=artifact.bucket, Key=artifact.key, Body=b"no archive at all")
 
+    def spoil_known_answers(self) -> None:
+        """Let the newest candidate have said something else in Batch Transform than its model says."""
+        (key,) = [key for key in self.keys("training/") if key.endswith(f"/{SMOKE_TEST}")][-1:]
+        content = json.loads(self.read(key))
+        content["answers"] = [[0.123] for _ in content["answers"]]
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=json.dumps(content).encode())
+
     def paid(self) -> tuple[int, int, int]:
         """Return how many training, transform and processing jobs there ever were."""
         transforms = self.sagemaker.list_transform_jobs(NameContains=self.name)["TransformJobSummaries"]

@@ -20,6 +20,7 @@ from pymysql.connections import Connection
 from tests.dags.runs import include_with, load_dag, returned, run_dag, task_states
 from tests.dags.tabular_model import TabularModel
 from tests.vigil.training.tables import csv_of, tabular_spec
+from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.operators.incoming import IncomingFilesSensor
 from vigil.settings import Settings
@@ -396,6 +397,21 @@ def test_a_broken_artifact_fails_the_run_and_the_old_version_answers_throughout(
     assert "Its deployment failed" in package["ApprovalDescription"]
     assert len(model.told("deployment-failed")) == 1
     assert model.claims() == ["trained", "trained"], "the file is not to blame"
+
+
+def test_a_version_that_answers_otherwise_than_it_did_is_taken_out_of_service(model: TabularModel) -> None:
+    model.release(csv_of(ROWS), due_at=now() - timedelta(days=1))
+    model.drop("second.csv", csv_of(ROWS, seed=1))
+    with model.asked_all_along() as variants:
+        run = run_dag(NEW_DATA, now(), before={"deploy": model.spoil_known_answers})
+        wait_for(lambda: variants == ["v1", "v2", "v1"], "the version before to come back")
+    assert run.state == "failed"
+    assert task_states(run)["verify_deployment"] == "failed"
+    assert model.paid() == ONE_RELEASED_ONE_TRAINED
+    assert model.serving() == "v1"
+    assert model.released() == {"1": "champion", "2": "failed"}
+    assert "smoke test" in model.registered(2)["ApprovalDescription"]
+    assert len(model.told("deployment-failed")) == 1
 
 
 def test_a_late_run_is_skipped_and_nothing_is_paid_for(model: TabularModel) -> None:

@@ -210,11 +210,22 @@ def _kept_with(opened: OpenRun, registered: RegisteredModel) -> dict[str, Any]:
 
 @task
 def verify_deployment(request: Any, deployment: Any) -> dict[str, Any]:
-    """Make sure that the endpoint serves the new artifact and gives known answers; crown it."""
-    from vigil.database import connected
+    """Make sure that the endpoint serves the new artifact and gives known answers; crown it.
+
+    Raises:
+        AirflowFailException: it does not; the endpoint goes back to the champion.
+    """
+    from vigil.database import connected, in_transaction
     from vigil.operators.telling import tell
-    from vigil.release.deployment import Deployment, DeploymentFailedError, mark_failed, promote
+    from vigil.release.deployment import (
+        Deployment,
+        DeploymentFailedError,
+        mark_failed,
+        move_back,
+        promote,
+    )
     from vigil.release.verification import verify_deployment
+    from vigil.released_models import champion
 
     opened = open_run(request)
     planned = Deployment.from_json(deployment)
@@ -229,7 +240,11 @@ def verify_deployment(request: Any, deployment: Any) -> dict[str, Any]:
             )
         except DeploymentFailedError as failure:
             mark_failed(connection, opened.sagemaker, planned, str(failure))
-            raise
+            serving = in_transaction(connection, lambda cursor: champion(cursor, opened.run.model))
+            if serving and move_back(opened.sagemaker, planned, serving.endpoint_config):
+                log.warning("%s goes back to %s", planned.endpoint, serving.model_version)
+            # Asked again, the endpoint would only say that it serves the version before.
+            raise AirflowFailException(str(failure)) from failure
         promote(connection, planned)
     tell(
         opened,

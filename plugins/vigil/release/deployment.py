@@ -237,6 +237,27 @@ def deployment_state(sagemaker: Any, deployment: Deployment) -> DeploymentState:
     return DeploymentState(State.ELSEWHERE, detail)
 
 
+def move_back(sagemaker: Any, deployment: Deployment, endpoint_config: str) -> bool:
+    """Move an endpoint that serves a failed deployment to the configuration that served before.
+
+    It answers meanwhile, and whoever deploys next waits for it.
+
+    Args:
+        sagemaker: client.
+        deployment: that failed.
+        endpoint_config: of the champion.
+
+    Returns:
+        Whether it is on its way; one that does not serve the deployment is left as it is.
+    """
+    if deployment.endpoint_config == endpoint_config:
+        return False
+    if deployment_state(sagemaker, deployment).state is not State.SERVING:
+        return False
+    sagemaker.update_endpoint(EndpointName=deployment.endpoint, EndpointConfigName=endpoint_config)
+    return True
+
+
 def _describe_endpoint(sagemaker: Any, name: str) -> dict[str, Any] | None:
     try:
         endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
