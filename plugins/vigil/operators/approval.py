@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _APPROVE = "Approve"
 _REJECT = "Reject"
 _ANSWERS = {"approve": _APPROVE, "reject": _REJECT}
+_MEANINGS = {"approve": "approved", "reject": "rejected"}
 
 
 class ApproveCandidateOperator(HITLOperator):
@@ -67,7 +68,7 @@ class ApproveCandidateOperator(HITLOperator):
             opened,
             "approval-wanted",
             f"{version} waits for a person's approval, {approval.wait_h:g} h at most; then it is "
-            f"{_ANSWERS[approval.otherwise].lower()}ed.\n{self.generate_link_to_ui_from_context(context=context)}",
+            f"{_MEANINGS[approval.otherwise]}.\n{self.generate_link_to_ui_from_context(context=context)}",
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
