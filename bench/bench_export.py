@@ -24,7 +24,7 @@ from local_stack.ports import free_port
 from vigil.aws import S3Location
 from vigil.database import Database, connected
 from vigil.migrations import migrate
-from vigil.training.export import MANIFEST, read_manifest, read_parts
+from vigil.training.counts.export import MANIFEST, read_manifest, read_parts
 
 MANY, FEW = 5_000_000, 500_000
 RUNS = 3
@@ -61,7 +61,7 @@ def main() -> None:
         runs = [_run_of_each(environment) for _ in range(RUNS)]
         _check_export(environment)
     many, against, few = zip(*runs, strict=True)
-    ours, theirs = Contender("vigil.training.export", many), Contender("SqlToS3Operator", against)
+    ours, theirs = Contender("vigil.training.counts.export", many), Contender("SqlToS3Operator", against)
     mb_few = Contender("few", few).peak_mb
     met = (
         theirs.median_s / ours.median_s >= LEAST_TIME_RATIO
@@ -182,7 +182,7 @@ def _login(schema: str) -> Database:
 
 def export_ours(schema: str) -> None:
     from vigil.aws import Aws
-    from vigil.training.export import export_windows
+    from vigil.training.counts.export import export_windows
 
     destination = S3Location(BUCKET, f"ours/{schema}")
     export_windows(_login(schema), Aws().client("s3"), destination, FIRST, LAST)

@@ -36,7 +36,10 @@ def main() -> None:
         runs = [_run_of_each(folder) for _ in range(RUNS)]
         megabytes = round((folder / "source.csv").stat().st_size / 1e6)
     ours_samples, their_samples = zip(*runs, strict=True)
-    ours, against = Contender("vigil.training.tabular", ours_samples), Contender("pandas", their_samples)
+    ours, against = (
+        Contender("vigil.training.tabular.preparing", ours_samples),
+        Contender("pandas", their_samples),
+    )
     met = (
         against.median_s / ours.median_s >= LEAST_TIME_RATIO
         and max(sample.peak_mb for sample in ours.samples) < MOST_MB
@@ -126,12 +129,12 @@ class _FolderS3:
 
 def prepare_ours(folder: Path) -> None:
     from vigil.aws import S3Location
-    from vigil.training.encoding_store import encoding_location
-    from vigil.training.files_manifest import FilesManifest, ManifestFile, write_files_manifest
     from vigil.training.spec.data import Tabular
     from vigil.training.spec.model import parse_model_spec
-    from vigil.training.tabular import prepare_tabular
-    from vigil.training.tabular_files import check_against_saved_encoding
+    from vigil.training.tabular.checking import check_against_saved_encoding
+    from vigil.training.tabular.encoding_store import encoding_location
+    from vigil.training.tabular.files_manifest import FilesManifest, ManifestFile, write_files_manifest
+    from vigil.training.tabular.preparing import prepare_tabular
 
     data = Tabular(kind="tabular", target=TARGET, objective="binary")
     machine = {"instance_type": "ml.m5.large"}

@@ -27,9 +27,9 @@ MODULES = (
     "vigil.release.registry",
     "vigil.release.verification",
     "vigil.training.dataset",
-    "vigil.training.evaluation",
-    "vigil.training.export",
-    "vigil.training.gate",
+    "vigil.training.evaluation.job",
+    "vigil.training.counts.export",
+    "vigil.training.evaluation.gate",
     "vigil.training.request",
 )
 

@@ -190,7 +190,7 @@ def _retrain(demo: Demo, api: AirflowApi, name: str) -> evidence.Training:
         raise DemoError(
             f"retrain_weekly {run.run_id} ended as {run.state}: see {demo.stack.airflow_home}/logs"
         )
-    registered = api.xcom(run.dag_id, run.run_id, "register")
+    registered = api.xcom(run.dag_id, run.run_id, "register_candidate")
     release = evidence.training(aws_of(demo.stack), registered, load_model_spec(MODEL).endpoint.name)
     demo.tell(f"version {release.model_package_version} serves, after {run.duration_s:.0f} s")
     return release

@@ -23,15 +23,15 @@ from vigil.release.deployment import plan_deployment, promote, start_deployment
 from vigil.release.registry import Candidate, register
 from vigil.release.shifting import Shifting
 from vigil.sagemaker_jobs import TRAINING, describe, result_of, start_or_adopt
-from vigil.training.accepted import list_files, settle_files
 from vigil.training.dataset import SCHEMA
-from vigil.training.incoming import claim_files, incoming_files
-from vigil.training.known_answers import SMOKE_TEST, save_smoke_test
+from vigil.training.evaluation.known_answers import SMOKE_TEST, save_smoke_test
 from vigil.training.preparing import prepare_dataset
 from vigil.training.request import training_request
 from vigil.training.resolving import resolve
 from vigil.training.spec.data import Tabular
 from vigil.training.spec.model import parse_model_spec
+from vigil.training.triggers.accepted import list_files, settle_files
+from vigil.training.triggers.incoming import claim_files, incoming_files
 from vigil.windows import now
 
 REGION = "eu-west-1"

@@ -91,7 +91,7 @@ class Airflow:
     def say(self, dag_id: str, run_id: str, option: str) -> None:
         """Answer as a person would; again, if Airflow asks again.
 
-        Answered within the very moment of the question, Airflow 3.3.1 may take the task for lost and retry it.
+        Answered in the moment of the question, Airflow 3.3.1 may take the task for lost and retry it.
         """
         for _ in every(0.5, RUN_LIMIT_S, f"{option} to be heard"):
             state = self.api.task_states(dag_id, run_id)["approve"]

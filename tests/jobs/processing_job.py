@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vigil.bands import Band
-from vigil.training.evaluation import job_files
+from vigil.training.evaluation.job import job_files
 
 
 class Job:

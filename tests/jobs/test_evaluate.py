@@ -19,7 +19,7 @@ import vigil.bands
 from tests.jobs.processing_job import Job
 from vigil.bands import Band, calibrate, counts_of, stabilised
 from vigil.paths import jobs_dir
-from vigil.training.evaluation import job_files
+from vigil.training.evaluation.job import job_files
 
 OLDEST_PYTHON = (3, 7)
 SCRIPT = jobs_dir() / "evaluate.py"

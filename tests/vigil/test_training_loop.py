@@ -30,11 +30,11 @@ from vigil.sagemaker_jobs import (
     result_of,
     start_or_adopt,
 )
+from vigil.training.counts.export import export_windows
 from vigil.training.dataset import Dataset
-from vigil.training.evaluation import BAND, EVALUATION, read_evaluation, upload_evaluation
-from vigil.training.export import export_windows
-from vigil.training.gate import judge_candidate, judged_against
-from vigil.training.known_answers import SMOKE_TEST, smoke_test_of
+from vigil.training.evaluation.gate import judge_candidate, judged_against
+from vigil.training.evaluation.job import BAND, EVALUATION, read_evaluation, upload_evaluation
+from vigil.training.evaluation.known_answers import SMOKE_TEST, smoke_test_of
 from vigil.training.preparing import prepare_dataset
 from vigil.training.request import (
     TrainingRun,

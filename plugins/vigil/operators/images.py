@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pymysql.connections import Connection
 
-    from vigil.training.ledger import Subject
+    from vigil.training.triggers.ledger import Subject
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,8 @@ def claim_pushed_image() -> dict[str, Any]:
     """
     from vigil.database import connected
     from vigil.training.overrides import Overrides
-    from vigil.training.pushed_images import followed_images, new_image
     from vigil.training.resolving import Said
+    from vigil.training.triggers.pushed_images import followed_images, new_image
 
     context = get_current_context()
     settings = load_settings()
@@ -89,7 +89,7 @@ def claim_pushed_image() -> dict[str, Any]:
 
 def _is_to_be_trained(connection: Connection[Any], context: Context, image: Subject) -> bool:
     """Claim an image, and return whether the run has it; a dry run only looks."""
-    from vigil.training.pushed_images import claim_image, is_trained_with
+    from vigil.training.triggers.pushed_images import claim_image, is_trained_with
     from vigil.windows import now
 
     if context["params"]["dry_run"]:
@@ -101,7 +101,7 @@ def _is_to_be_trained(connection: Connection[Any], context: Context, image: Subj
 def settle_image(request: Any) -> None:
     """Note that a run has trained with the image."""
     from vigil.database import connected
-    from vigil.training.pushed_images import settle_image
+    from vigil.training.triggers.pushed_images import settle_image
     from vigil.windows import now
 
     opened = open_run(request)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vigil.aws import Aws
     from vigil.settings import Settings
-    from vigil.training.incoming import IncomingFile
+    from vigil.training.triggers.incoming import IncomingFile
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def claim_new_files() -> dict[str, Any]:
         SettingsError: what is asked for cannot be done, and no other model has files.
     """
     from vigil.errors import SettingsError
-    from vigil.training.incoming import incoming_files
+    from vigil.training.triggers.incoming import incoming_files
 
     context = get_current_context()
     settings = load_settings()
@@ -90,7 +90,7 @@ def claim_new_files() -> dict[str, Any]:
 def _set_aside_misplaced(settings: Settings, aws: Aws, model: str, files: list[IncomingFile]) -> bool:
     """Move files aside that lie where no model learns from files; return whether they did."""
     from vigil.database import connected
-    from vigil.training.incoming import set_aside, why_misplaced
+    from vigil.training.triggers.incoming import set_aside, why_misplaced
     from vigil.windows import now
 
     reason = why_misplaced(model)
@@ -107,8 +107,8 @@ def _set_aside_misplaced(settings: Settings, aws: Aws, model: str, files: list[I
 def _claim(context: Context, opened: OpenRun, files: list[IncomingFile]) -> bool:
     """Claim what can be used of a model's files; return whether there is any."""
     from vigil.database import connected
-    from vigil.training.incoming import claim_files
     from vigil.training.spec.data import Tabular
+    from vigil.training.triggers.incoming import claim_files
     from vigil.windows import now
 
     data = opened.spec.data
@@ -138,7 +138,7 @@ def _claim(context: Context, opened: OpenRun, files: list[IncomingFile]) -> bool
 def settle_files(request: Any) -> list[str]:
     """Keep the files that the run has trained on under `accepted/`; return where."""
     from vigil.database import connected
-    from vigil.training.accepted import settle_files
+    from vigil.training.triggers.accepted import settle_files
     from vigil.windows import now
 
     opened = open_run(request)

@@ -45,8 +45,8 @@ def register_candidate(
     from vigil.operators.telling import tell
     from vigil.release.registry import Candidate, register
     from vigil.training.dataset import SCHEMA, Dataset
-    from vigil.training.evaluation import BAND, EVALUATION
-    from vigil.training.known_answers import SMOKE_TEST, save_smoke_test, smoke_test_of
+    from vigil.training.evaluation.job import BAND, EVALUATION
+    from vigil.training.evaluation.known_answers import SMOKE_TEST, save_smoke_test, smoke_test_of
 
     opened = open_run(request)
     described = Dataset.from_json(dataset)
@@ -196,8 +196,8 @@ def _shifting(opened: OpenRun) -> Shifting:
 def _kept_with(opened: OpenRun, registered: RegisteredModel) -> dict[str, Any]:
     """Return what was written down of a version when it was registered."""
     from vigil.aws import S3Location
-    from vigil.training.evaluation import read_evaluation
-    from vigil.training.known_answers import read_smoke_test
+    from vigil.training.evaluation.job import read_evaluation
+    from vigil.training.evaluation.known_answers import read_smoke_test
 
     content, band = read_evaluation(opened.s3, S3Location.parse(registered.evaluation).parent)
     smoke_test = registered.smoke_test

@@ -38,7 +38,7 @@ def gather_data(request: Any) -> dict[str, Any]:
 
 
 def _export_windows(opened: OpenRun, history: timedelta) -> dict[str, Any]:
-    from vigil.training.export import export_windows
+    from vigil.training.counts.export import export_windows
     from vigil.windows import WINDOW, window_of
 
     until = window_of(opened.request.due_at) + WINDOW
@@ -56,7 +56,7 @@ def _export_windows(opened: OpenRun, history: timedelta) -> dict[str, Any]:
 
 def _list_files(opened: OpenRun, data: Tabular) -> dict[str, Any]:
     from vigil.database import connected
-    from vigil.training.accepted import list_files
+    from vigil.training.triggers.accepted import list_files
 
     with connected(open_database(opened.settings)) as connection:
         manifest = list_files(connection, opened.s3, opened.request, data)
@@ -240,7 +240,7 @@ class EvaluateModelOperator(SageMakerJobOperator):
     def job_request(self, context: Context) -> dict[str, Any]:
         """Upload script and configuration, and return the request of CreateProcessingJob."""
         from vigil.training.dataset import Dataset
-        from vigil.training.evaluation import upload_evaluation
+        from vigil.training.evaluation.job import upload_evaluation
         from vigil.training.request import evaluation_request
 
         opened = open_run(self.request)
@@ -262,7 +262,7 @@ class EvaluateModelOperator(SageMakerJobOperator):
 def report_evaluation(request: Any, evaluation: Any) -> dict[str, Any]:
     """Write the report for people, with pictures, beside the evaluation; return where it is."""
     from vigil.aws import S3Location
-    from vigil.training.report import write_report
+    from vigil.training.evaluation.report import write_report
 
     opened = open_run(request)
     report = write_report(opened.s3, S3Location.parse(evaluation["location"]))
@@ -276,8 +276,8 @@ def report_evaluation(request: Any, evaluation: Any) -> dict[str, Any]:
 def judge_candidate(request: Any, evaluation: Any) -> dict[str, Any]:
     """Compare the evaluation with the gates, and return the decision."""
     from vigil.aws import S3Location
-    from vigil.training.evaluation import read_evaluation
-    from vigil.training.gate import judge_candidate
+    from vigil.training.evaluation.gate import judge_candidate
+    from vigil.training.evaluation.job import read_evaluation
 
     opened = open_run(request)
     content, _ = read_evaluation(opened.s3, S3Location.parse(evaluation["location"]))

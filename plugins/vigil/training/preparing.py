@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from vigil.aws import S3Location
+from vigil.training.counts.preparing import prepare_event_counts
 from vigil.training.dataset import Dataset, Progress
-from vigil.training.event_counts import prepare_event_counts
 from vigil.training.spec.data import EventCounts
 from vigil.training.spec.model import ModelSpec
 
@@ -34,6 +34,6 @@ def prepare_dataset(
     if isinstance(spec.data, EventCounts):
         return prepare_event_counts(s3, manifest, spec, spec.data, destination, progress=progress)
     # Event counts do without the library that reads tables, and the memory that it takes.
-    from vigil.training.tabular import prepare_tabular
+    from vigil.training.tabular.preparing import prepare_tabular
 
     return prepare_tabular(s3, manifest, spec, spec.data, destination, progress=progress)

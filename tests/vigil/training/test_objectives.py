@@ -28,10 +28,10 @@ from vigil.sagemaker_jobs import (
 )
 from vigil.smoke_tests import SmokeTest
 from vigil.training.dataset import Dataset
-from vigil.training.evaluation import read_evaluation, upload_evaluation
-from vigil.training.gate import GateDecision, judge_candidate
-from vigil.training.known_answers import smoke_test_of
-from vigil.training.report import Report, write_report
+from vigil.training.evaluation.gate import GateDecision, judge_candidate
+from vigil.training.evaluation.job import read_evaluation, upload_evaluation
+from vigil.training.evaluation.known_answers import smoke_test_of
+from vigil.training.evaluation.report import Report, write_report
 from vigil.training.request import (
     TrainingRun,
     candidate_model_request,

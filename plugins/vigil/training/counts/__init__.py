@@ -1,0 +1,1 @@
+"""Event counts: exported from the database, described by features."""

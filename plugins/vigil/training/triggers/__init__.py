@@ -1,0 +1,1 @@
+"""What sets off a training, once each: files that people drop, images that they push."""
