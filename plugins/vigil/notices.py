@@ -26,6 +26,7 @@ Kind = Literal[
     "deployed",
     "deployment-failed",
     "rolled-back",
+    "roll-back-failed",
 ]
 
 _AT_ONCE = 50

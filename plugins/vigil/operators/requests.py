@@ -84,16 +84,32 @@ def settle_request(context: Context, model: str, more: Sequence[Said] = ()) -> O
 
     Raises:
         SettingsError: somebody said what cannot be done; nothing was paid for yet.
+        AirflowSkipException: the model that serves was trained for a later moment.
     """
     from vigil.errors import SettingsError
 
     settings = load_settings()
     aws = open_aws(settings)
+    _refuse_late_run(context, settings, model)
     try:
         return OpenRun(settings, aws, _settle(context, settings, aws, model, more))
     except SettingsError as error:
         refuse(context, settings, aws, model, error)
         raise
+
+
+def _refuse_late_run(context: Context, settings: Settings, model: str) -> None:
+    from vigil.database import connected, in_transaction
+    from vigil.released_models import newer_champion
+
+    due_at = run_moment(context)
+    with connected(open_database(settings)) as connection:
+        newer = in_transaction(connection, lambda cursor: newer_champion(cursor, model, due_at))
+    if newer is not None:
+        raise AirflowSkipException(
+            f"{newer.model_version}, which serves, was trained for a later moment than {due_at}: a late run "
+            "does not replace it. Trigger a new run if you want that."
+        )
 
 
 def _settle(
@@ -145,11 +161,9 @@ def begin(context: Context, opened: OpenRun) -> dict[str, Any]:
     """Show the resolved request, keep it and tell people.
 
     Raises:
-        AirflowSkipException: it is a dry run, or the model that serves was trained for a later moment.
+        AirflowSkipException: it is a dry run.
     """
-    from vigil.database import connected, in_transaction
     from vigil.operators.telling import tell
-    from vigil.released_models import newer_champion
 
     request = opened.request.to_json()
     for line in opened.request.lines():
@@ -158,15 +172,6 @@ def begin(context: Context, opened: OpenRun) -> dict[str, Any]:
     if context["params"].get("dry_run"):
         context["ti"].xcom_push("return_value", request)
         raise AirflowSkipException("A dry run: nothing is trained. What would be is shown above.")
-    with connected(open_database(opened.settings)) as connection:
-        newer = in_transaction(
-            connection, lambda cursor: newer_champion(cursor, opened.run.model, opened.request.due_at)
-        )
-    if newer is not None:
-        raise AirflowSkipException(
-            f"{newer.model_version}, which serves, was trained for a later moment than "
-            f"{opened.request.due_at}: a late run does not replace it. Trigger a new run if you want that."
-        )
     opened.request.save(opened.s3)
     tell(
         opened,

@@ -38,7 +38,7 @@ def roll_back() -> None:
     verified = verify_deployment(request, deploy.output)
     left = leave_version(request, chosen)
     give_back = give_back_release_lease(request).as_teardown()
-    told = tell_of_failure(request).as_teardown()
+    told = tell_of_failure(request, kind="roll-back-failed").as_teardown()
     verified >> left >> [give_back, told]
 
 

@@ -64,8 +64,13 @@ def publish_what_waits(settings: Settings, aws: Aws) -> None:
 
 
 @task
-def tell_of_failure(request: Any) -> None:
-    """Tell people which task of the run failed, if one did."""
+def tell_of_failure(request: Any, kind: Kind = "training-failed") -> None:
+    """Tell people which task of the run failed, if one did.
+
+    Args:
+        request: the resolved request; None when the run never came to settle one, which it told by itself.
+        kind: of the notice, unless it was the deployment that failed.
+    """
     from vigil.operators.requests import open_run
 
     context = get_current_context()
@@ -76,12 +81,16 @@ def tell_of_failure(request: Any) -> None:
         log.info("No task failed.")
         return
     opened = open_run(request)
-    released = {"deploy", "verify_deployment"} & set(failed)
+    deployment = bool({"deploy", "verify_deployment"} & set(failed))
+    way_out = (
+        "The version is rejected, and the one before it serves. Mend the cause, approve the version in the "
+        "registry, and bring it in by roll_back_model with its number."
+        if deployment
+        else "Read the task's log, mend the cause, and clear the task: it goes on where it stopped."
+    )
     tell(
         opened,
-        "deployment-failed" if released else "training-failed",
-        f"{opened.run.model}: {', '.join(failed)} failed in {opened.request.dag_run}.\n"
-        f"Read the task's log, mend the cause, and clear the task: it goes on where it stopped. "
-        f"The model that served before serves.",
+        "deployment-failed" if deployment else kind,
+        f"{opened.run.model}: {', '.join(failed)} failed in {opened.request.dag_run}.\n{way_out}",
         about=f"{failed[0]}-{ti.try_number}",
     )
