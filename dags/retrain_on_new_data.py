@@ -30,9 +30,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from airflow.sdk import DAG
-from vigil.operators.incoming import IncomingFilesSensor, claim_new_files, settle_files
 
 from vigil.operators.defaults import DEFAULT_ARGS, TAG
+from vigil.operators.incoming import IncomingFilesSensor, claim_new_files, settle_files
 from vigil.operators.parameters import dry_run_parameter, model_parameter, training_parameters
 from vigil.operators.train_and_release import train_and_release
 

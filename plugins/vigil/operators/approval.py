@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 
 from vigil.operators.leases import release_lease
-from vigil.operators.requests import open_run
+from vigil.operators.open_run import open_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
 
 _APPROVE = "Approve"
 _REJECT = "Reject"

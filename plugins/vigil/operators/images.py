@@ -19,7 +19,8 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vigil.operators.environment import load_settings, open_aws, open_database
-from vigil.operators.requests import begin, name_of_run, open_run, settle_request
+from vigil.operators.open_run import open_run
+from vigil.operators.requests import begin, name_of_run, settle_request
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vigil.operators.environment import load_settings, open_aws, open_database
 from vigil.operators.images import still_going_on
-from vigil.operators.requests import OpenRun, begin, name_of_run, open_run, settle_request
+from vigil.operators.open_run import OpenRun, open_run
+from vigil.operators.requests import begin, name_of_run, settle_request
 from vigil.operators.telling import publish_what_waits
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vigil.operators.environment import open_database
-from vigil.operators.requests import open_run
+from vigil.operators.open_run import open_run
 from vigil.operators.training import longest_judgement
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
     from vigil.released_models import ReleasedModel
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from vigil.operators.endpoint_trigger import EndpointTrigger
 from vigil.operators.environment import open_database
-from vigil.operators.requests import open_run
+from vigil.operators.open_run import open_run
 from vigil.operators.training import released_version
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
     from vigil.release.deployment import Deployment
     from vigil.release.registry import RegisteredModel
     from vigil.release.shifting import Shifting

@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from vigil.operators.environment import load_settings, open_aws, open_database, run_moment
+from vigil.operators.open_run import OpenRun
+from vigil.operators.telling import send_notice, tell
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigil.aws import Aws
     from vigil.settings import Settings
-    from vigil.training.request import TrainingRun
     from vigil.training.resolving import Said, TrainingRequest
-    from vigil.training.spec.model import ModelSpec
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OpenRun:
-    """What every task of a training run works with."""
-
-    settings: Settings
-    aws: Aws
-    request: TrainingRequest
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Return the model spec with everything that was said of this run."""
-        return self.request.spec
-
-    @property
-    def run(self) -> TrainingRun:
-        """Return the names of everything the run makes."""
-        return self.request.run
-
-    @property
-    def s3(self) -> Any:
-        """Return the client of S3."""
-        return self.aws.client("s3")
-
-    @property
-    def sagemaker(self) -> Any:
-        """Return the client of SageMaker."""
-        return self.aws.client("sagemaker")
-
-    @property
-    def where(self) -> dict[str, str]:
-        """Return the role that SageMaker takes and the region of its images."""
-        return {"role": self.settings.sagemaker_role_arn, "region": self.aws.session.region_name}
-
-
-def open_run(request: Mapping[str, Any]) -> OpenRun:
-    """Return settings, clients and the resolved request of a run."""
-    from vigil.training.resolving import TrainingRequest
-
-    settings = load_settings()
-    return OpenRun(settings, open_aws(settings), TrainingRequest.from_json(request))
 
 
 @task
@@ -150,7 +107,6 @@ def refuse(context: Context, settings: Settings, aws: Aws, model: str, error: Ex
     """Tell people, once a day, that a training cannot even begin."""
     from vigil.aws import content_hash
     from vigil.notices import Notice
-    from vigil.operators.telling import send_notice
 
     identity = f"training-failed/{model}/{run_moment(context):%Y%m%d}-{content_hash(str(error))}"
     text = f"{model}: training cannot begin in {name_of_run(context)}.\n{error}"
@@ -163,8 +119,6 @@ def begin(context: Context, opened: OpenRun) -> dict[str, Any]:
     Raises:
         AirflowSkipException: it is a dry run.
     """
-    from vigil.operators.telling import tell
-
     request = opened.request.to_json()
     for line in opened.request.lines():
         log.info("%s", line)

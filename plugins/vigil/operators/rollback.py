@@ -11,13 +11,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from vigil.operators.environment import load_settings, open_database, run_moment
 from vigil.operators.leases import TakeReleaseLeaseSensor, give_back_release_lease
+from vigil.operators.open_run import open_run
 from vigil.operators.release import DeployModelOperator, verify_deployment
-from vigil.operators.requests import name_of_run, open_run
+from vigil.operators.requests import name_of_run
 from vigil.operators.telling import tell_of_failure
 from vigil.operators.training import released_version
 
 if TYPE_CHECKING:
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
     from vigil.released_models import ReleasedModel
 
 log = logging.getLogger(__name__)

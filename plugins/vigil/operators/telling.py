@@ -13,7 +13,7 @@ from vigil.operators.environment import open_database
 if TYPE_CHECKING:
     from vigil.aws import Aws
     from vigil.notices import Kind, Notice
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
     from vigil.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def tell_of_failure(request: Any, kind: Kind = "training-failed") -> None:
         request: the resolved request; None when the run never came to settle one, which it told by itself.
         kind: of the notice, unless it was the deployment that failed.
     """
-    from vigil.operators.requests import open_run
+    from vigil.operators.open_run import open_run
 
     context = get_current_context()
     ti, dag = context["ti"], context["dag"]

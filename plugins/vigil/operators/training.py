@@ -11,13 +11,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from vigil.operators.environment import open_database
 from vigil.operators.jobs import SageMakerJobOperator
-from vigil.operators.requests import open_run
+from vigil.operators.open_run import open_run
 from vigil.sagemaker_jobs import PROCESSING, TRAINING, TRANSFORM
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from vigil.operators.requests import OpenRun
+    from vigil.operators.open_run import OpenRun
     from vigil.released_models import ReleasedModel
     from vigil.training.dataset import Dataset
     from vigil.training.spec.data import Tabular
