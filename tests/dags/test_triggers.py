@@ -7,6 +7,7 @@ was asked for. Rows that need the real scheduler stand in `test_under_the_schedu
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -397,6 +398,45 @@ def test_a_broken_artifact_fails_the_run_and_the_old_version_answers_throughout(
     assert "Its deployment failed" in package["ApprovalDescription"]
     assert len(model.told("deployment-failed")) == 1
     assert model.claims() == ["trained", "trained"], "the file is not to blame"
+
+
+def test_an_alarm_in_the_middle_of_a_canary_takes_everything_back(model: TabularModel, aws: Aws) -> None:
+    alarm = f"{model.name}-errors"
+    cloudwatch = aws.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        MetricName="Invocation5XXErrors",
+        Namespace="AWS/SageMaker",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="quiet")
+    model.release(csv_of(ROWS), due_at=now() - timedelta(days=1))
+    shifting = {"traffic": "canary", "step_percent": 50, "wait_s": 120, "alarms": [alarm]}
+    endpoint = {"name": model.name, "instance_type": "ml.m5.large", "instance_count": 2, "shifting": shifting}
+    model.specify(endpoint=endpoint)
+    model.drop("second.csv", csv_of(ROWS, seed=1))
+    with model.asked_all_along() as variants:
+
+        def ring() -> None:
+            wait_for(lambda: "v2" in variants, "the canary to answer")
+            cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="errors")
+
+        ringing = threading.Thread(target=ring)
+        run = run_dag(NEW_DATA, now(), before={"deploy": lambda: ringing.ident or ringing.start()})
+        ringing.join()
+        wait_for(lambda: variants[-1] == "v1", "the version before to answer")
+    assert run.state == "failed"
+    assert task_states(run)["deploy"] == "failed"
+    assert set(variants) == {"v1", "v2"}
+    assert model.serving() == "v1"
+    assert model.paid() == ONE_RELEASED_ONE_TRAINED
+    assert model.released() == {"1": "champion", "2": "failed"}
+    assert alarm in model.registered(2)["ApprovalDescription"]
+    assert len(model.told("deployment-failed")) == 1
 
 
 def test_a_version_that_answers_otherwise_than_it_did_is_taken_out_of_service(model: TabularModel) -> None:
