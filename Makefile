@@ -36,7 +36,7 @@ test: install  ## Run every check and test
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml
-	@$(VENV)/python -m pytest -n 2 --dist loadgroup
+	@$(VENV)/python -m pytest -n 2 --dist loadfile
 
 bench: install  ## Measure the figures against their competitors; results in var/bench
 	@$(VENV)/python -m bench

@@ -1,6 +1,6 @@
 """What only the real Airflow shows: people who answer, runs at the same time, a scheduler that dies.
 
-One stack for all of it: database, embedded AWS, Airflow's four processes.
+One stack for all of it, so the file must stay with one worker: database, embedded AWS, Airflow's four processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vigil.aws import Aws
 from vigil.database import connected
 from vigil.paths import include_dir
 
-pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 DAGS = (NEW_DATA, "retrain_weekly")
 ROWS = 400
