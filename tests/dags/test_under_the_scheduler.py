@@ -1,6 +1,6 @@
 """What only the real Airflow shows: people who answer, runs at the same time, a scheduler that dies.
 
-One stack for all of it, so the file must stay with one worker: database, embedded AWS, Airflow's four processes.
+One stack serves all of it, so the file stays with one worker: database, embedded AWS, Airflow's processes.
 """
 
 from __future__ import annotations
