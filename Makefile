@@ -13,7 +13,7 @@ install:  ## Create .venv from the lock, and fetch a database server if there is
 	@bash local_stack/install.sh
 	@test -n "$$VIGIL_DATABASE" || bash local_stack/fetch_mariadb.sh >/dev/null
 
-demo: install  ## Turn the whole loop once on real data and show the results (about 3 minutes)
+demo: install  ## Turn the whole loop once on real data and show the results (about 4 minutes)
 	@$(VENV)/python -m local_stack demo
 
 up: install  ## Start database, embedded AWS and Airflow, and leave them running
@@ -36,7 +36,7 @@ test: install  ## Run every check and test
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml
-	@$(VENV)/python -m pytest -n 2 --dist loadfile
+	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: install  ## Measure the figures against their competitors; results in var/bench
 	@$(VENV)/python -m bench
