@@ -43,10 +43,13 @@ class ApproveCandidateOperator(HITLOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask a person if there is one to ask."""
+        from vigil.release.registry import registered_model
+
         opened = open_run(self.request)
-        registered: dict[str, Any] = self.registered
-        if registered["approval"] != "PendingManualApproval":
-            return registered
+        # What an earlier try wrote down before it was killed is in the registry alone.
+        approval = registered_model(opened.sagemaker, self.registered["model_package_arn"]).approval
+        if approval != "PendingManualApproval":
+            return {**self.registered, "approval": approval}
         self._ask(opened, context)
         super().execute(context)
         raise AssertionError("the operator's base class leaves the worker")

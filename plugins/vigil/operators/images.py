@@ -24,9 +24,6 @@ from vigil.operators.requests import begin, name_of_run, settle_request
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from pymysql.connections import Connection
-
-    from vigil.training.triggers.ledger import Subject
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +67,13 @@ def claim_pushed_image() -> dict[str, Any]:
     from vigil.database import connected
     from vigil.training.overrides import Overrides
     from vigil.training.resolving import Said
-    from vigil.training.triggers.pushed_images import followed_images, new_image
+    from vigil.training.triggers.pushed_images import (
+        claim_image,
+        followed_images,
+        is_trained_with,
+        new_image,
+    )
+    from vigil.windows import now
 
     context = get_current_context()
     settings = load_settings()
@@ -82,20 +85,15 @@ def claim_pushed_image() -> dict[str, Any]:
             continue
         said = Said(f"image push {followed.tag}", Overrides(image_uri=image.source))
         with connected(open_database(settings)) as connection:
-            if _is_to_be_trained(connection, context, image):
-                return begin(context, settle_request(context, followed.model, [said]))
+            if not is_trained_with(connection, image):
+                # Before the claim: what cannot be trained spends none of its attempts.
+                opened = settle_request(context, followed.model, [said])
+                if context["params"]["dry_run"] or claim_image(
+                    connection, image, name_of_run(context), still_going_on(context), now()
+                ):
+                    return begin(context, opened)
         log.info("%s: %s is not new", followed.model, image.source)
     raise AirflowSkipException("No image that a model follows is new.")
-
-
-def _is_to_be_trained(connection: Connection[Any], context: Context, image: Subject) -> bool:
-    """Claim an image, and return whether the run has it; a dry run only looks."""
-    from vigil.training.triggers.pushed_images import claim_image, is_trained_with
-    from vigil.windows import now
-
-    if context["params"]["dry_run"]:
-        return not is_trained_with(connection, image)
-    return claim_image(connection, image, name_of_run(context), still_going_on(context), now())
 
 
 @task

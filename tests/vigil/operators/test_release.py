@@ -16,6 +16,7 @@ from tests.vigil.operators.asking import DUE, request_for
 from tests.vigil.release.releasing import BAND, Registry
 from tests.waiting import wait_for
 from vigil.aws import Aws
+from vigil.operators.approval import ApproveCandidateOperator
 from vigil.operators.endpoint_trigger import EndpointTrigger
 from vigil.operators.leases import ConfirmReleaseLeaseSensor, TakeReleaseLeaseSensor
 from vigil.operators.release import DeployModelOperator
@@ -113,6 +114,14 @@ def test_without_the_lease_nothing_is_touched(
 def test_a_rejected_version_is_skipped(registered: dict[str, Any]) -> None:
     with pytest.raises(AirflowSkipException, match="is Rejected: nothing is deployed"):
         confirm({**registered, "approval": "Rejected"}).poke(CONTEXT)
+
+
+def test_a_person_who_has_answered_is_not_asked_again(registered: dict[str, Any]) -> None:
+    killed_before_it_returned = {**registered, "approval": "PendingManualApproval"}
+    operator = ApproveCandidateOperator(
+        task_id="approve", request=request_for(MODEL), registered=killed_before_it_returned, report={}
+    )
+    assert operator.execute(CONTEXT) == {**registered, "approval": "Approved"}
 
 
 def crown(connection: Connection[Any], version: str, due_at: datetime) -> None:
