@@ -20,6 +20,8 @@ from botocore.exceptions import ClientError
 from vigil.errors import SettingsError
 
 NAME_LIMIT = 63
+# Services that answer for every region in one.
+_REGIONS = {"pricing": "us-east-1"}
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 6},
     connect_timeout=10,
@@ -45,7 +47,10 @@ class Aws:
         """Return the client of a service, always the same one."""
         if service not in self._clients:
             self._clients[service] = self.session.client(
-                service, endpoint_url=self.endpoint_url, config=_CONFIG
+                service,
+                region_name=_REGIONS.get(service, self.session.region_name),
+                endpoint_url=self.endpoint_url,
+                config=_CONFIG,
             )
         return self._clients[service]
 

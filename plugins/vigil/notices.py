@@ -1,4 +1,4 @@
-"""What operators are told of trainings and releases: written down first, then published to SNS.
+"""What operators are told of trainings, releases and stacks: written down first, then published to SNS.
 
 A notice is marked after SNS has taken it. Whoever is killed in between sends it again with the same identity;
 none is lost, for every later notice takes along what waits.
@@ -27,6 +27,9 @@ Kind = Literal[
     "deployment-failed",
     "rolled-back",
     "roll-back-failed",
+    "training-stack-ended",
+    "training-stack-failed",
+    "training-stack-swept",
 ]
 
 _AT_ONCE = 50
@@ -40,7 +43,7 @@ class Notice:
     Attributes:
         identity: what it is about, the same for each retry.
         kind: to filter by.
-        model: name of the model spec.
+        model: name of the model spec, or of the training stack.
         text: for people; its first line is the subject of a mail.
     """
 

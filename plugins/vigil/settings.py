@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from vigil.database import Database
 from vigil.errors import SettingsError
@@ -45,6 +46,12 @@ class Settings(BaseModel):
             look at the registry finds new images.
         inherit_job_prefix: the mode `last_job` takes the hyperparameters of the last completed training job
             whose name begins so; `EVENT_ANOMALY_MODEL_PREFIX` is another name for it.
+        environment: which of several environments in an account this is; tags training stacks.
+        training_stack_role_arn: role that CloudFormation makes and removes training stacks with.
+        schedule_role_arn: role that a training stack's schedule deletes the stack with.
+        schedule_group: group of those schedules.
+        schedule_dead_letter_arn: SQS queue that hears of deletions that a schedule could not bring about.
+        instance_boundary_arn: permissions boundary of the role of a training stack's instance.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +69,12 @@ class Settings(BaseModel):
     operations_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:.+")
     image_push_queue_url: str | None = Field(default=None, pattern=r"^https?://.+")
     inherit_job_prefix: str = Field(default="linear-learner", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*-?$")
+    environment: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{1,15}$")
+    training_stack_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::.+")
+    schedule_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::.+")
+    schedule_group: str | None = Field(default=None, pattern=r"^[0-9a-zA-Z-_.]{1,64}$")
+    schedule_dead_letter_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sqs:.+")
+    instance_boundary_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::.+")
 
     @model_validator(mode="after")
     def _late_events_find_their_window(self) -> Self:
@@ -130,7 +143,7 @@ def explain(error: ValidationError, what: str, model: type[BaseModel], prefix: s
 
 
 def _nearest(path: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    known = sorted(field.alias or name for name, field in _model_at(path[:-1], model).model_fields.items())
+    known = sorted(_fields_of(_model_at(path[:-1], model)))
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f": did you mean {near[0]}?" if near else f"; known are {', '.join(known)}."
 
@@ -142,7 +155,7 @@ def _readable(path: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
         for place, part in enumerate(path)
         if isinstance(part, int)
         or place == len(path) - 1
-        or part in _model_at(path[:place], model).model_fields
+        or part in _fields_of(_model_at(path[:place], model))
     ]
 
 
@@ -150,12 +163,17 @@ def _model_at(path: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseM
     """Return the model at a path such as `sources.0.simulator`: fields, places in lists, tags of unions."""
     models = [model]
     for part in path:
-        fields = [found.model_fields[str(part)] for found in models if part in found.model_fields]
+        fields = [_fields_of(found)[str(part)] for found in models if part in _fields_of(found)]
         if fields:
             models = _models_in(fields[0].annotation)
         elif isinstance(part, str):
             models = [m for m in models if part in get_args(m.model_fields["kind"].annotation)]
     return models[0]
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a model's fields by the names that they have in a file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

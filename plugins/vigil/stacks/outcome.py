@@ -1,0 +1,240 @@
+"""How a launch ended, and what it cost: told from what the instance left on S3, EC2 and CloudFormation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from vigil.aws import Aws, error_code
+from vigil.stacks.deadline import cost_usd
+from vigil.stacks.inventory import (
+    TrainingInstance,
+    TrainingStack,
+    failure_reasons,
+    find_stack,
+    instances_of_launch,
+)
+from vigil.stacks.launch import Launch
+
+Kind = Literal[
+    "completed",
+    "powered-off",
+    "limit-reached",
+    "script-failed",
+    "maximum-reached",
+    "interrupted",
+    "deleted",
+    "replaced",
+    "launch-failed",
+    "lost",
+]
+_SUCCESSES = ("completed", "powered-off", "limit-reached")
+# The schedule may be a minute early, and what it sets off takes a while.
+_AROUND_DEADLINE = timedelta(seconds=90)
+_OUTCOME = "outcome.json"
+_RESULT = "result.json"
+_LOG_LINES = 100
+_LOG_PARTS = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended.
+
+    Attributes:
+        job: name of it.
+        launch: id.
+        kind: of end.
+        text: one sentence for people.
+        exit_status: of the script; negative for a signal, None if it is not known.
+        billed_s: seconds that the instance was there.
+        limit_usd: cost limit of the configuration, if that is what counted.
+        estimate_usd: most that was reckoned with at the launch.
+        actual_usd: what it cost, by the price at launch.
+        folder: S3 location of script, log, output and result.
+    """
+
+    job: str
+    launch: str
+    kind: Kind
+    text: str
+    exit_status: int | None
+    billed_s: float
+    limit_usd: float | None
+    estimate_usd: float
+    actual_usd: float
+    folder: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether this is what was asked for."""
+        return self.kind in _SUCCESSES
+
+    def lines(self) -> list[str]:
+        """Return the outcome for people, most important first."""
+        limit = "none" if self.limit_usd is None else f"{self.limit_usd:.4f} USD"
+        return [
+            f"{self.job}: {self.text}",
+            f"Cost: limit {limit}, estimate {self.estimate_usd:.4f} USD, actual {self.actual_usd:.4f} USD "
+            f"({self.billed_s:.0f} s).",
+            f"Log and output: {self.folder}",
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as it is kept."""
+        return asdict(self)
+
+
+def kept_outcome(aws: Aws, launch: Launch) -> Outcome | None:
+    """Return the outcome that an earlier try of this run has kept; None if none has."""
+    content = _read_json(aws, launch, _OUTCOME)
+    return Outcome(**content) if content is not None else None
+
+
+def keep_outcome(aws: Aws, launch: Launch, outcome: Outcome) -> None:
+    """Keep an outcome on S3."""
+    target = launch.folder / _OUTCOME
+    content = json.dumps(outcome.to_json(), indent=2).encode()
+    aws.client("s3").put_object(Bucket=target.bucket, Key=target.key, Body=content)
+
+
+def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now: datetime) -> Outcome:
+    """Find out how a launch ended.
+
+    Args:
+        aws: clients.
+        launch: that has ended.
+        stack_id: of its stack, which may be gone.
+        deadline: that the stack had; naive UTC.
+        now: present time; naive UTC.
+    """
+    stack = find_stack(aws.client("cloudformation"), stack_id)
+    instances = instances_of_launch(aws.client("ec2"), launch.name, launch.id)
+    instance = max(instances, key=lambda one: one.launched_at, default=None)
+    result = _read_json(aws, launch, _RESULT)
+    kind, text = _told(aws, launch, stack, stack_id, instance, result, deadline, now)
+    billed_s = _billed_s(instance, result, deadline, now)
+    options = launch.config.termination_options
+    return Outcome(
+        job=launch.name,
+        launch=launch.id,
+        kind=kind,
+        text=text,
+        exit_status=result["exit_status"] if result else None,
+        billed_s=billed_s,
+        limit_usd=options.cost_limit if launch.allowance.limited_by == "cost-limit" else None,
+        estimate_usd=launch.allowance.estimate_usd(launch.price),
+        actual_usd=cost_usd(launch.price, billed_s) if billed_s else 0.0,
+        folder=str(launch.folder),
+    )
+
+
+def _told(
+    aws: Aws,
+    launch: Launch,
+    stack: TrainingStack | None,
+    stack_id: str,
+    instance: TrainingInstance | None,
+    result: Mapping[str, Any] | None,
+    deadline: datetime,
+    now: datetime,
+) -> tuple[Kind, str]:
+    """Return the kind of end, and a sentence on it."""
+    if result is not None and result["ended_by"] == "script":
+        return _of_script(result)
+    ended_at = (instance.ended_at if instance else None) or now
+    if (result is not None and result["ended_by"] == "deadline") or ended_at >= deadline - _AROUND_DEADLINE:
+        return _of_deadline(launch)
+    if stack is not None and stack.launch != launch.id and not stack.is_gone:
+        dag_id, run_id = stack.run
+        return "replaced", f"the stack was replaced by {run_id} of {dag_id}."
+    if instance is None:
+        return _of_stack(aws, stack_id, stack)
+    if "Spot" in instance.reason:
+        return "interrupted", f"EC2 took the spot instance away ({instance.reason})."
+    if "UserInitiated" in instance.reason:
+        return "deleted", (
+            f"somebody terminated {instance.id} before its deadline ({instance.reason}): trigger a new "
+            "run to launch it again."
+        )
+    if result is not None:
+        return "powered-off", "the script switched the machine off by itself."
+    return "lost", (
+        f"{instance.id} ended by itself before its deadline and left no result ({instance.reason}): see its "
+        "console below."
+    )
+
+
+def _of_script(result: Mapping[str, Any]) -> tuple[Kind, str]:
+    status = result["exit_status"]
+    if status == 0:
+        return "completed", f"the script ended well after {result['ran_s']:.0f} s."
+    how = f"of signal {-status}" if status < 0 else f"with status {status}"
+    return "script-failed", f"the script ended {how} after {result['ran_s']:.0f} s."
+
+
+def _of_deadline(launch: Launch) -> tuple[Kind, str]:
+    allowed = launch.allowance
+    if allowed.is_asked_for:
+        return "limit-reached", f"ended at its {allowed.limited_by}, {allowed.seconds} s after the launch."
+    return "maximum-reached", (
+        f"ended at its hard maximum, {allowed.seconds} s after the launch, before the script did: raise "
+        "maximum-hours if it needs longer."
+    )
+
+
+def _of_stack(aws: Aws, stack_id: str, stack: TrainingStack | None) -> tuple[Kind, str]:
+    reasons = failure_reasons(aws.client("cloudformation"), stack_id)
+    if reasons:
+        return "launch-failed", f"the stack could not be made. {'; '.join(reasons)}."
+    return "deleted", (
+        f"somebody deleted the stack ({stack.status if stack else 'unknown'}): trigger a new run to launch "
+        "it again."
+    )
+
+
+def _billed_s(
+    instance: TrainingInstance | None, result: Mapping[str, Any] | None, deadline: datetime, now: datetime
+) -> float:
+    if instance is not None:
+        return max(((instance.ended_at or now) - instance.launched_at).total_seconds(), 0.0)
+    # EC2 forgets a terminated instance after an hour.
+    return float(result["ran_s"]) if result else 0.0
+
+
+def last_log_lines(aws: Aws, launch: Launch) -> list[str]:
+    """Return the end of what the script printed; of a machine that left no log, the end of its console."""
+    s3 = aws.client("s3")
+    where = launch.folder / "log/"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=where.bucket, Prefix=where.key)
+    keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    lines: list[str] = []
+    for key in keys[-_LOG_PARTS:]:
+        content = s3.get_object(Bucket=where.bucket, Key=key)["Body"].read()
+        lines += content.decode(errors="replace").splitlines()
+    return lines[-_LOG_LINES:] if keys else _console(aws, launch)
+
+
+def _console(aws: Aws, launch: Launch) -> list[str]:
+    ec2 = aws.client("ec2")
+    lines: list[str] = []
+    for instance in instances_of_launch(ec2, launch.name, launch.id):
+        lines += ec2.get_console_output(InstanceId=instance.id).get("Output", "").splitlines()
+    return lines[-_LOG_LINES:]
+
+
+def _read_json(aws: Aws, launch: Launch, name: str) -> dict[str, Any] | None:
+    source = launch.folder / name
+    try:
+        body = aws.client("s3").get_object(Bucket=source.bucket, Key=source.key)["Body"]
+    except ClientError as error:
+        if error_code(error) == "NoSuchKey":
+            return None
+        raise
+    content: dict[str, Any] = json.load(body)
+    return content
