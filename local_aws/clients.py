@@ -23,10 +23,16 @@ log = logging.getLogger(__name__)
 
 
 class Clients:
-    """boto3 clients of one server, made once for a service and region."""
+    """boto3 clients of one server, made once for a service and region.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the server.
+        attempts: most times that a call is made; by default as often as boto3 thinks right.
+    """
+
+    def __init__(self, url: str, attempts: int | None = None) -> None:
         self.url = url
+        self._retries = {"total_max_attempts": attempts} if attempts else None
         self._lock = threading.Lock()
         self._client = cache(self._make)
 
@@ -41,6 +47,7 @@ class Clients:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=32,
+            retries=self._retries,
         )
         return boto3.client(service, region_name=region, endpoint_url=self.url, config=config, **_CREDENTIALS)
 

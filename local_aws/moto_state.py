@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,12 @@ class _Value:
     digest: str
 
 
+def _empty_dictionary(kind: Any, factory: Any) -> Any:
+    made = kind.__new__(kind)
+    made.default_factory = factory
+    return made
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, target: BinaryIO, objects: Objects) -> None:
         super().__init__(target)
@@ -123,6 +130,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 name: value for name, value in vars(obj).items() if name not in ("_value_buffer", "lock")
             }
             return object.__new__, (FakeKey,), state | {"value": _Value(digest)}
+        if isinstance(obj, defaultdict) and type(obj) is not defaultdict:
+            # Left to itself, a pickle makes it with its factory as the only argument.
+            made = (type(obj), obj.default_factory)
+            return _empty_dictionary, made, vars(obj), None, iter(list(obj.items()))
         return super().reducer_override(obj)
 
 

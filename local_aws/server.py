@@ -21,8 +21,12 @@ from werkzeug.wrappers import Request, Response
 from local_aws import moto_patches
 from local_aws.asked import Asked, asked
 from local_aws.clients import Clients
+from local_aws.ec2.instances import Instances
 from local_aws.faults import Faults
+from local_aws.moto_state import used_services
+from local_aws.pricing import price_list, spot
 from local_aws.sagemaker.service import SageMaker
+from local_aws.scheduler.service import Scheduler
 from local_aws.snapshot import Snapshot
 
 HOST = "127.0.0.1"
@@ -43,18 +47,26 @@ class LocalAws:
         self._snapshot.attach(self._sagemaker.store)
         self._moto: WsgiApplication = DomainDispatcherApplication(create_backend_app)
         self._faults = Faults()
+        self._scheduler = Scheduler(url, self._snapshot.change)
+        self._instances = Instances(state_dir, clients, self._snapshot)
+        self._ec2 = _Once(lambda: moto_patches.apply_to_ec2(self._instances))
         self._cloudformation = _Once(lambda: self._open_cloudformation(clients))
         moto_patches.apply()
 
     def open(self) -> None:
         """Take up the kept state."""
         self._snapshot.load()
+        if "ec2" in used_services():
+            self._ec2.do()
         self._sagemaker.resume()
         self._snapshot.start()
+        self._scheduler.start()
 
     def close(self) -> None:
-        """End jobs and endpoints and keep the state."""
+        """End jobs, endpoints and instances and keep the state."""
+        self._scheduler.close()
         self._sagemaker.close()
+        self._instances.close()
         self._snapshot.close()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -68,22 +80,40 @@ class LocalAws:
         fault = self._faults.answer(wanted, environ)
         if fault:
             return fault(environ, start_response)
-        if wanted.service == "sagemaker":
-            return self._answer_sagemaker(wanted, Request(environ))(environ, start_response)
+        own = self._answer_ourselves(wanted, environ)
+        if own:
+            return own(environ, start_response)
         if wanted.service == "cloudformation":  # its stacks come back with requests of their own
             self._cloudformation.do()
             try:
                 return self._moto(environ, start_response)
             finally:
                 self._snapshot.note_change()
+        if wanted.service == "ec2":
+            self._ec2.do()
+            with self._instances.turn(changes=not wanted.reads):
+                return self._moto(environ, start_response)
         if wanted.reads:
             return self._moto(environ, start_response)
         with self._snapshot.change():
-            return self._moto(environ, start_response)
+            answer = self._moto(environ, start_response)
+        if wanted.service == "scheduler":
+            self._scheduler.wake()
+        return answer
 
     def _open_cloudformation(self, clients: Clients) -> None:
         moto_patches.apply_to_cloudformation(clients)
         self._snapshot.load_cloudformation()
+
+    def _answer_ourselves(self, wanted: Asked, environ: dict[str, Any]) -> Response | None:
+        """Answer what moto has no part in."""
+        if wanted.service == "sagemaker":
+            return self._answer_sagemaker(wanted, Request(environ))
+        if wanted.service == "pricing":
+            return price_list.answer(wanted.operation, Request(environ), wanted.region)
+        if (wanted.service, wanted.operation) == ("ec2", "DescribeSpotPriceHistory"):
+            return spot.answer(Request(environ), wanted.region)
+        return None
 
     def _answer_sagemaker(self, wanted: Asked, request: Request) -> Response:
         if wanted.endpoint:

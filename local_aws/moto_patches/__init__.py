@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from local_aws.clients import Clients
-from local_aws.moto_patches import ecr_images, events, memory, s3_conditions, s3_events
+from local_aws.ec2.instances import Instances
+from local_aws.moto_patches import ecr_images, events, memory, s3_conditions, s3_events, schedules
 
 
 def apply() -> None:
@@ -13,6 +14,7 @@ def apply() -> None:
     s3_events.apply()
     s3_conditions.apply()
     ecr_images.apply()
+    schedules.apply()
 
 
 def apply_to_cloudformation(clients: Clients) -> None:
@@ -20,3 +22,10 @@ def apply_to_cloudformation(clients: Clients) -> None:
     from local_aws.moto_patches.cloudformation import lifecycle
 
     lifecycle.apply(clients)
+
+
+def apply_to_ec2(instances: Instances) -> None:
+    """Patch EC2, whose tables take long to read: when it is first asked for."""
+    from local_aws.moto_patches import ec2
+
+    ec2.apply(instances)

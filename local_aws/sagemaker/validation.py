@@ -51,7 +51,13 @@ def operation_model(name: str) -> OperationModel:
 def check_request(operation: str, request: dict[str, Any]) -> None:
     """Refuse a request that the service model does not allow, naming every broken constraint."""
     shape = operation_model(operation).input_shape
-    broken = list(_broken(request, shape, "")) if shape else []
+    if shape:
+        check_members(request, shape)
+
+
+def check_members(request: dict[str, Any], shape: Shape) -> None:
+    """Refuse a structure that its shape does not allow, whatever service it is of."""
+    broken = list(_broken(request, shape, ""))
     if broken:
         noun = "error" if len(broken) == 1 else "errors"
         raise invalid(f"{len(broken)} validation {noun} detected: {'; '.join(broken)}")

@@ -420,9 +420,39 @@ def test_roles_policies_and_profiles_follow_their_template(stacks, client, name)
         iam.get_role(RoleName=name)
 
 
+def test_a_role_keeps_to_its_boundary_and_loses_it_when_the_template_does(stacks, client, name):
+    def arn(policy: str) -> str:
+        return f"arn:aws:iam::{ACCOUNT}:policy/{policy}"
+
+    iam, leave = client("iam"), {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    tags = [{"Key": "a", "Value": "1"}]
+    create(stacks, name, {"Role": role(name, PermissionsBoundary=arn("a"), Tags=tags)}, **leave)
+    made = iam.get_role(RoleName=name)["Role"]
+    assert made["PermissionsBoundary"]["PermissionsBoundaryArn"] == arn("a")
+    update(stacks, name, {"Role": role(name, PermissionsBoundary=arn("b"))}, **leave)
+    made = iam.get_role(RoleName=name)["Role"]
+    assert made["PermissionsBoundary"]["PermissionsBoundaryArn"] == arn("b")
+    assert not made.get("Tags")
+    update(stacks, name, {"Role": role(name)}, **leave)
+    assert "PermissionsBoundary" not in iam.get_role(RoleName=name)["Role"]
+    stack = update(stacks, name, {"Role": role(name, PermissionBoundary=arn("a"))}, **leave)
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    failed = [event["ResourceStatusReason"] for event in events_of(stacks, name, "UPDATE_FAILED")]
+    assert failed == ["Encountered unsupported property PermissionBoundary"]
+
+
+def events_of(stacks: Any, name: str, status: str) -> list[Any]:
+    events = stacks.describe_stack_events(StackName=name)["StackEvents"]
+    return [event for event in events if event["ResourceStatus"] == status]
+
+
 def test_rules_schedules_and_log_groups_follow_their_template(stacks, client, name):
     target = {"Id": "queue", "Arn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}"}
-    schedule_target = {"Arn": target["Arn"], "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/x"}
+    trust = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:*"}
+    made = client("iam").create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    schedule_target = {"Arn": target["Arn"], "RoleArn": made["Role"]["Arn"]}
 
     def resources(source: str, days: int, state: str, targets: list[dict[str, str]]) -> dict[str, Any]:
         return {

@@ -7,7 +7,14 @@ from typing import Any
 
 from typing_extensions import override
 
-from local_aws.moto_patches.cloudformation.resources import Kind, Properties, Region, as_json, tag_list
+from local_aws.moto_patches.cloudformation.resources import (
+    Kind,
+    Properties,
+    Region,
+    as_json,
+    tag_list,
+    tag_map,
+)
 
 
 class Role(Kind):
@@ -16,9 +23,23 @@ class Role(Kind):
     type = "AWS::IAM::Role"
     name_property = "RoleName"
     fixed = ("Path",)
+    known = frozenset(
+        {
+            "AssumeRolePolicyDocument",
+            "Description",
+            "ManagedPolicyArns",
+            "MaxSessionDuration",
+            "Path",
+            "PermissionsBoundary",
+            "Policies",
+            "RoleName",
+            "Tags",
+        }
+    )
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
+        boundary = properties.get("PermissionsBoundary")
         region.client("iam").create_role(
             RoleName=name[:64],
             Path=properties.get("Path", "/"),
@@ -26,6 +47,7 @@ class Role(Kind):
             Description=properties.get("Description", ""),
             MaxSessionDuration=int(properties.get("MaxSessionDuration", 3600)),
             Tags=tag_list(properties),
+            **({"PermissionsBoundary": boundary} if boundary else {}),
         )
         return name[:64]
 
@@ -38,6 +60,8 @@ class Role(Kind):
             duration = int(properties.get("MaxSessionDuration", 3600))
             description = properties.get("Description", "")
             iam.update_role(RoleName=physical_id, Description=description, MaxSessionDuration=duration)
+            _bound(iam, physical_id, properties, before)
+            _tag(iam, physical_id, properties, before)
         for policy in properties.get("Policies", []):
             document = as_json(policy["PolicyDocument"])
             iam.put_role_policy(
@@ -69,6 +93,7 @@ class ManagedPolicy(Kind):
     type = "AWS::IAM::ManagedPolicy"
     name_property = "ManagedPolicyName"
     fixed = ("Path", "Description")
+    known = frozenset({"Description", "ManagedPolicyName", "Path", "PolicyDocument", "Roles"})
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
@@ -118,6 +143,7 @@ class InstanceProfile(Kind):
     type = "AWS::IAM::InstanceProfile"
     name_property = "InstanceProfileName"
     fixed = ("Path",)
+    known = frozenset({"InstanceProfileName", "Path", "Roles"})
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
@@ -144,6 +170,23 @@ class InstanceProfile(Kind):
         for role in properties.get("Roles", []):
             iam.remove_role_from_instance_profile(InstanceProfileName=physical_id, RoleName=role)
         iam.delete_instance_profile(InstanceProfileName=physical_id)
+
+
+def _bound(iam: Any, role: str, properties: Properties, before: Properties) -> None:
+    """Set the boundary of a role anew, or take it away."""
+    boundary = properties.get("PermissionsBoundary")
+    if boundary:
+        iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
+    elif "PermissionsBoundary" in before:
+        iam.delete_role_permissions_boundary(RoleName=role)
+
+
+def _tag(iam: Any, role: str, properties: Properties, before: Properties) -> None:
+    stale = tag_map(before).keys() - tag_map(properties).keys()
+    if stale:
+        iam.untag_role(RoleName=role, TagKeys=sorted(stale))
+    if tag_map(properties):
+        iam.tag_role(RoleName=role, Tags=tag_list(properties))
 
 
 def _policy_names(properties: Properties) -> set[str]:

@@ -63,32 +63,78 @@ class Rule(Kind):
 
 
 class Schedule(Kind):
-    """AWS::Scheduler::Schedule."""
+    """AWS::Scheduler::Schedule; what becomes of one that has ended is told to its API only."""
 
     type = "AWS::Scheduler::Schedule"
     name_property = "Name"
     fixed = ("GroupName",)
+    known = frozenset(
+        {
+            "Description",
+            "EndDate",
+            "FlexibleTimeWindow",
+            "GroupName",
+            "KmsKeyArn",
+            "Name",
+            "ScheduleExpression",
+            "ScheduleExpressionTimezone",
+            "StartDate",
+            "State",
+            "Target",
+        }
+    )
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
-        wanted = {key: value for key, value in properties.items() if key != "Name"}
-        region.client("scheduler").create_schedule(Name=name[:64], **wanted)
+        region.client("scheduler").create_schedule(**_schedule(name[:64], properties))
         return name[:64]
 
     @override
     def apply(self, region: Region, physical_id: str, properties: Properties, before: Properties) -> None:
         if before:
-            wanted = {key: value for key, value in properties.items() if key != "Name"}
-            region.client("scheduler").update_schedule(Name=physical_id, **wanted)
+            region.client("scheduler").update_schedule(**_schedule(physical_id, properties))
 
     @override
-    def attributes(self, region: Region, physical_id: str) -> dict[str, str]:
-        return {"Arn": region.client("scheduler").get_schedule(Name=physical_id)["Arn"]}
+    def attributes_of(self, region: Region, physical_id: str, properties: Properties) -> dict[str, str]:
+        found = region.client("scheduler").get_schedule(Name=physical_id, **_group(properties))
+        return {"Arn": found["Arn"]}
 
     @override
     def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
-        group = {"GroupName": properties["GroupName"]} if "GroupName" in properties else {}
-        region.client("scheduler").delete_schedule(Name=physical_id, **group)
+        region.client("scheduler").delete_schedule(Name=physical_id, **_group(properties))
+
+
+class ScheduleGroup(Kind):
+    """AWS::Scheduler::ScheduleGroup."""
+
+    type = "AWS::Scheduler::ScheduleGroup"
+    name_property = "Name"
+    known = frozenset({"Name", "Tags"})
+
+    @override
+    def create(self, region: Region, name: str, properties: Properties) -> str:
+        region.client("scheduler").create_schedule_group(Name=name[:64], Tags=tag_list(properties))
+        return name[:64]
+
+    @override
+    def apply(self, region: Region, physical_id: str, properties: Properties, before: Properties) -> None:
+        scheduler = region.client("scheduler")
+        arn = scheduler.get_schedule_group(Name=physical_id)["Arn"]
+        stale = tag_map(before).keys() - tag_map(properties).keys()
+        if stale:
+            scheduler.untag_resource(ResourceArn=arn, TagKeys=sorted(stale))
+        if before and tag_map(properties):
+            scheduler.tag_resource(ResourceArn=arn, Tags=tag_list(properties))
+
+    @override
+    def attributes(self, region: Region, physical_id: str) -> dict[str, str]:
+        found = region.client("scheduler").get_schedule_group(Name=physical_id)
+        dates = {name: found[name].isoformat() for name in ("CreationDate", "LastModificationDate")}
+        return {"Arn": found["Arn"], "State": found["State"], **dates}
+
+    @override
+    def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
+        region.client("scheduler").delete_schedule_group(Name=physical_id)
 
 
 class LogGroup(Kind):
@@ -153,6 +199,21 @@ class ModelPackageGroup(Kind):
     def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
         name = physical_id.rsplit("/", 1)[1]
         region.client("sagemaker").delete_model_package_group(ModelPackageGroupName=name)
+
+
+def _schedule(name: str, properties: Properties) -> dict[str, Any]:
+    """Write a schedule as its API takes it: numbers of a template may be text."""
+    wanted = {"Name": name} | {key: value for key, value in properties.items() if key != "Name"}
+    window, target = dict(wanted["FlexibleTimeWindow"]), dict(wanted["Target"])
+    if "MaximumWindowInMinutes" in window:
+        window["MaximumWindowInMinutes"] = int(window["MaximumWindowInMinutes"])
+    if "RetryPolicy" in target:
+        target["RetryPolicy"] = {key: int(value) for key, value in target["RetryPolicy"].items()}
+    return wanted | {"FlexibleTimeWindow": window, "Target": target}
+
+
+def _group(properties: Properties) -> dict[str, str]:
+    return {"GroupName": properties["GroupName"]} if "GroupName" in properties else {}
 
 
 def _bus(properties: Properties) -> dict[str, str]:

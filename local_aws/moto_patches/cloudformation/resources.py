@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
 
 from local_aws.clients import Clients
 
@@ -21,6 +21,8 @@ class Region:
 
     clients: Clients
     name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The tags that a resource has of its stack."""
 
     def client(self, service: str) -> Any:
         """Give the client of a service in this region."""
@@ -55,6 +57,10 @@ class Kind(ABC):
     name_property: ClassVar[str] = ""
     fixed: ClassVar[tuple[str, ...]] = ()
     """Properties whose change calls for another resource in this one's place."""
+    known: ClassVar[frozenset[str]] = frozenset()
+    """Every property there is; empty where that is not checked."""
+    takes_labels: ClassVar[bool] = False
+    """Whether the stack's tags are put onto the resource, and changed with them."""
 
     @abstractmethod
     def create(self, region: Region, name: str, properties: Properties) -> str:
@@ -69,6 +75,10 @@ class Kind(ABC):
         """Give what Fn::GetAtt can ask for."""
         return {}
 
+    def attributes_of(self, region: Region, physical_id: str, properties: Properties) -> dict[str, str]:
+        """Give the same where the physical id alone does not tell which resource it is."""
+        return self.attributes(region, physical_id)
+
     @abstractmethod
     def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
         """Remove the resource."""
@@ -77,6 +87,12 @@ class Kind(ABC):
         """Tell whether the change calls for another resource."""
         names = (*self.fixed, self.name_property) if self.name_property else self.fixed
         return any(properties.get(name) != before.get(name) for name in names)
+
+    def refuse_unknown(self, properties: Properties) -> None:
+        """Refuse properties that the type does not have."""
+        unknown = sorted(properties.keys() - self.known) if self.known else []
+        if unknown:
+            raise ValidationError(message=f"Encountered unsupported property {unknown[0]}")
 
 
 def as_json(document: Any) -> str:

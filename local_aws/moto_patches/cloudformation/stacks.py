@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
+from local_aws.moto_patches.cloudformation.alarms import Alarm
+from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
+from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
 from local_aws.moto_patches.cloudformation.identity import InstanceProfile, ManagedPolicy, Role
 from local_aws.moto_patches.cloudformation.messaging import (
     Queue,
@@ -19,7 +25,13 @@ from local_aws.moto_patches.cloudformation.messaging import (
     Topic,
     TopicPolicy,
 )
-from local_aws.moto_patches.cloudformation.operations import LogGroup, ModelPackageGroup, Rule, Schedule
+from local_aws.moto_patches.cloudformation.operations import (
+    LogGroup,
+    ModelPackageGroup,
+    Rule,
+    Schedule,
+    ScheduleGroup,
+)
 from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource
 from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
 from local_aws.moto_patches.cloudformation.template import check_parameters, check_types, creation_order
@@ -27,9 +39,12 @@ from local_aws.moto_patches.cloudformation.template import check_parameters, che
 KINDS: dict[str, Kind] = {
     kind.type: kind
     for kind in (
+        Alarm(),
         Bucket(),
         BucketPolicy(),
+        Instance(),
         InstanceProfile(),
+        LaunchTemplate(),
         LogGroup(),
         ManagedPolicy(),
         ModelPackageGroup(),
@@ -38,6 +53,8 @@ KINDS: dict[str, Kind] = {
         Role(),
         Rule(),
         Schedule(),
+        ScheduleGroup(),
+        SecurityGroup(),
         Subscription(),
         Topic(),
         TopicPolicy(),
@@ -59,6 +76,7 @@ class LiveResources(parsing.ResourceMap):
             creation_order(self._template["Resources"])
         self._events: list[Any] = []
         self._made: dict[str, Any] = {}
+        self._maker: int | None = None
         super().load()
 
     def record_events_in(self, events: list[Any]) -> None:
@@ -69,11 +87,12 @@ class LiveResources(parsing.ResourceMap):
         """Leave outputs alone: what they ask for is known when the resources are there."""
 
     def __getitem__(self, key: str) -> Any:
-        """Give a parameter or a resource; a resource that is not there yet is made."""
+        """Give a parameter or a resource; one that is not there yet is made, if the stack is being made."""
         declared = self._resource_json_map.get(key)
         if key in self._parsed_resources or declared is None:
             return super().__getitem__(key)
-        if not self._is_wanted(declared):
+        # Whoever describes a stack meanwhile must not make its resources a second time.
+        if self._maker != threading.get_ident() or not self._is_wanted(declared):
             return None
         try:
             made = self._create(key, declared)
@@ -87,9 +106,19 @@ class LiveResources(parsing.ResourceMap):
     def create(self, template: dict[str, Any]) -> bool:
         """Make every resource, each after those it refers to."""
         self._use(template)
-        for name in creation_order(self._resource_json_map):
-            self[name]
+        with self._making():
+            for name in creation_order(self._resource_json_map):
+                self[name]
         return self.creation_complete()
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """Let this thread, and no other, make resources."""
+        self._maker = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._maker = None
 
     def build_change_set_actions(self, template: dict[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
         """Tell what a template would change, unless it cannot be."""
@@ -101,9 +130,17 @@ class LiveResources(parsing.ResourceMap):
         made = (self._parsed_resources.get(name) for name in self._resource_json_map)
         return all(resource is None or resource.is_created() for resource in made)
 
-    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+    def update(
+        self,
+        template: dict[str, Any],
+        parameters: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
         """Make what is new, change what differs, and then remove what is wanted no more."""
         before = self._resource_json_map
+        self._has_new_tags = tags is not None and tags != self.tags
+        if tags is not None:
+            self.tags = dict(tags)
         if parameters is not None:
             self.input_parameters = parameters
         self._use(template)
@@ -111,17 +148,18 @@ class LiveResources(parsing.ResourceMap):
             self._parsed_resources.pop(name, None)
         self.resolved_parameters = {}
         super().load()
-        stale = [name for name in reversed(creation_order(before)) if self._is_unwanted(name)]
-        replaced: list[Resource] = []
-        for name in creation_order(self._resource_json_map):
-            if name in self._parsed_resources and name not in stale:
-                replaced += self._change(name)
-            elif name not in stale:
-                self[name]
-        for resource in replaced:
-            self._remove(resource)
-        for name in stale:
-            self._remove_declared(name, before[name])
+        with self._making():
+            stale = [name for name in reversed(creation_order(before)) if self._is_unwanted(name)]
+            replaced: list[Resource] = []
+            for name in creation_order(self._resource_json_map):
+                if name in self._parsed_resources and name not in stale:
+                    replaced += self._change(name)
+                elif name not in stale:
+                    self[name]
+            for resource in replaced:
+                self._remove(resource)
+            for name in stale:
+                self._remove_declared(name, before[name])
 
     def delete(self) -> None:
         """Remove every resource that is not to be retained, dependents first."""
@@ -169,11 +207,12 @@ class LiveResources(parsing.ResourceMap):
         physical_name = properties.get(kind.name_property) or parsing.generate_resource_name(
             kind.type, stack_name, name
         )
-        physical_id = kind.create(self._region, physical_name, properties)
+        region = self._region_of(name)
+        physical_id = kind.create(region, physical_name, properties)
         made = Resource(name, kind.type, physical_id, properties)
         try:
-            kind.apply(self._region, physical_id, properties, {})
-            made.attributes = kind.attributes(self._region, physical_id)
+            kind.apply(region, physical_id, properties, {})
+            made.attributes = kind.attributes_of(self._region, physical_id, properties)
         except Exception:
             self._remove(made)
             raise
@@ -193,13 +232,13 @@ class LiveResources(parsing.ResourceMap):
             self._change_of_moto(name, declared)
             return []
         kind, properties = KINDS[declared["Type"]], self._resolve(declared)
-        if properties == present.properties:
+        if properties == present.properties and not (kind.takes_labels and self._has_new_tags):
             return []
         if kind.needs_replacement(properties, present.properties):
             return self._replace(kind, name, properties, present)
-        kind.apply(self._region, present.physical_resource_id, properties, present.properties)
+        kind.apply(self._region_of(name), present.physical_resource_id, properties, present.properties)
         present.properties = properties
-        present.attributes = kind.attributes(self._region, present.physical_resource_id)
+        present.attributes = kind.attributes_of(self._region, present.physical_resource_id, properties)
         self._record(name, kind.type, present.physical_resource_id, "UPDATE_COMPLETE")
         return []
 
@@ -245,11 +284,21 @@ class LiveResources(parsing.ResourceMap):
 
     def _resolve(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         resolved: dict[str, Any] = parsing.clean_json(dict(declared.get("Properties", {})), self)
+        KINDS[declared["Type"]].refuse_unknown(resolved)
         return resolved
 
     @property
     def _region(self) -> Region:
         return Region(self.clients, self._region_name)
+
+    def _region_of(self, name: str) -> Region:
+        stack = self._parsed_resources
+        marks = {
+            "aws:cloudformation:stack-name": stack["AWS::StackName"],
+            "aws:cloudformation:stack-id": stack["AWS::StackId"],
+            "aws:cloudformation:logical-id": name,
+        }
+        return replace(self._region, labels={**(self.tags or {}), **marks})
 
     def _record(
         self, name: str, type_name: str, physical_id: str, status: str, reason: str | None = None
