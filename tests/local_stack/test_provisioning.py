@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from local_stack.provisioning import STACK_NAME, provision, write_settings
+from local_stack.provisioning import STACK_NAME, TRAINING_STACKS_NAME, provision, write_settings
 from vigil.settings import parse_settings
 
 
@@ -16,7 +16,8 @@ from vigil.settings import parse_settings
 def cloudformation(aws: Any) -> Iterator[Any]:
     client = aws.client("cloudformation")
     yield client
-    client.delete_stack(StackName=STACK_NAME)
+    for name in (TRAINING_STACKS_NAME, STACK_NAME):
+        client.delete_stack(StackName=name)
 
 
 def test_what_is_provisioned_becomes_settings_that_the_pipeline_accepts(cloudformation, aws, tmp_path: Path):
@@ -31,4 +32,10 @@ def test_what_is_provisioned_becomes_settings_that_the_pipeline_accepts(cloudfor
     assert settings.operations_topic_arn == outputs["OperationsTopicArn"]
     assert settings.image_push_queue_url == outputs["ImagePushQueueUrl"]
     assert settings.pipeline_file == "other.yaml"
+    assert settings.environment == unique
+    assert settings.training_stack_role_arn == outputs["StackRoleArn"]
+    assert settings.schedule_role_arn == outputs["SchedulerRoleArn"]
+    assert settings.schedule_group == f"vigil-{unique}-training-stacks"
+    assert settings.schedule_dead_letter_arn == outputs["DeleteDeadLetterQueueArn"]
+    assert settings.instance_boundary_arn == outputs["InstanceBoundaryArn"]
     aws.client("s3").delete_bucket(Bucket=settings.bucket)
