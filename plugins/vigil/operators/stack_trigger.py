@@ -32,6 +32,7 @@ class TrainingStackTrigger(BaseTrigger):
         poll_s: seconds between two looks.
         latest: seconds since the epoch at which this fires whatever it sees.
         detached: whether the stack goes on when the task is killed.
+        attempt: how often the stack was asked to go; told with what is seen.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class TrainingStackTrigger(BaseTrigger):
         poll_s: float,
         latest: float,
         detached: bool,
+        attempt: int = 1,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow types only part of itself
         self.stack_id = stack_id
@@ -55,14 +57,24 @@ class TrainingStackTrigger(BaseTrigger):
         self.poll_s = poll_s
         self.latest = latest
         self.detached = detached
+        self.attempt = attempt
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what a triggerer needs to build this trigger again."""
-        names = ("stack_id", "job", "launch", "until", "aws_conn_id", "poll_s", "latest", "detached")
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {name: getattr(self, name) for name in names},
-        )
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            name: getattr(self, name)
+            for name in (
+                "stack_id",
+                "job",
+                "launch",
+                "until",
+                "aws_conn_id",
+                "poll_s",
+                "latest",
+                "detached",
+                "attempt",
+            )
+        }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the stack until what is waited for has happened, or it is too late for that."""
@@ -81,10 +93,10 @@ class TrainingStackTrigger(BaseTrigger):
                 else:
                     pause = self.poll_s
                     if seen is not None:
-                        yield TriggerEvent({"stack_id": self.stack_id, "seen": seen})
+                        yield self._event(seen)
                         return
                 if time.time() > self.latest:
-                    yield TriggerEvent({"stack_id": self.stack_id, "seen": "nothing in time"})
+                    yield self._event("nothing in time")
                     return
                 await asyncio.sleep(pause)
 
@@ -98,6 +110,9 @@ class TrainingStackTrigger(BaseTrigger):
             if stack is not None and not stack.is_gone and stack.launch == self.launch:
                 await cloudformation.delete_stack(StackName=self.stack_id)
                 self.log.info("Deleting the stack %s", self.job)
+
+    def _event(self, seen: str) -> TriggerEvent:
+        return TriggerEvent({"stack_id": self.stack_id, "seen": seen, "attempt": self.attempt})
 
     async def _look(self, cloudformation: Any, ec2: Any) -> str | None:
         """Return what was waited for, if it has happened."""

@@ -138,20 +138,20 @@ class LaunchTrainingStackOperator(BaseOperator):
             return self._close(settings, aws, launch, outcome)
         return self._wait_until_gone(settings, launch, event["stack_id"])
 
-    def resume_deleting(self, context: Context, event: dict[str, Any], attempt: int) -> Any:
+    def resume_deleting(self, context: Context, event: dict[str, Any]) -> Any:
         """Look whether the deletion came about; if not, terminate the instance directly and try again."""
         from vigil.stacks.ending import end_directly
         from vigil.stacks.outcome import kept_outcome
 
         settings, aws, launch = self._opened()
         if event["seen"] != "gone":
-            if attempt >= _DELETIONS:
+            if event["attempt"] >= _DELETIONS:
                 raise AirflowFailException(
                     f"The stack {event['stack_id']} cannot be deleted ({event['seen']}); its instance is "
                     "terminated. sweep_training_stacks goes on trying: look at the stack's events."
                 )
             end_directly(aws, launch, event["stack_id"])
-            return self._wait_until_gone(settings, launch, event["stack_id"], attempt + 1)
+            return self._wait_until_gone(settings, launch, event["stack_id"], event["attempt"] + 1)
         outcome = kept_outcome(aws, launch)
         if outcome is None:
             raise AirflowFailException(f"{launch.folder}/outcome.json is gone: somebody deleted it.")
@@ -185,7 +185,7 @@ class LaunchTrainingStackOperator(BaseOperator):
         until: str,
         latest: float,
         method: str,
-        **kwargs: Any,
+        attempt: int = 1,
     ) -> None:
         self.defer(
             trigger=TrainingStackTrigger(
@@ -197,9 +197,9 @@ class LaunchTrainingStackOperator(BaseOperator):
                 poll_s=settings.poll_interval_s,
                 latest=latest,
                 detached=launch.config.detach_on_kill,
+                attempt=attempt,
             ),
             method_name=method,
-            kwargs=kwargs or None,
         )
 
     def _wait_until_gone(self, settings: Settings, launch: Launch, stack_id: str, attempt: int = 1) -> None:

@@ -25,6 +25,7 @@ DEFAULT_MAXIMUM_H = 24.0
 LONGEST_H = 720.0
 
 _OPTIONS = "termination-options"
+_LIMITS = ("time-limit", "cost-limit")
 _OTHER_SPELLINGS = {
     "lambda_role_arn": "lambda-role-arn",
     "s3_training_bucket": "s3-training-bucket",
@@ -47,26 +48,12 @@ class TerminationMethod(StrEnum):
     AROUND_COST_THRESHOLD = "around-cost-threshold"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=lambda name: name.replace("_", "-"),
-        use_enum_values=False,
-    )
-
-
-class TerminationOptions(_Part):
-    """What the termination methods go by; each takes its own and leaves the other."""
-
-    time_limit: Hours | None = Field(default=None, description="Hours, decimals allowed; of at-fixed-time.")
-    cost_limit: Dollars | None = Field(
-        default=None, description="USD, by the price at launch; of around-cost-threshold."
-    )
-
-
-class TrainingStackConfig(_Part):
+class TrainingStackConfig(BaseModel):
     """One training stack, as a person describes it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-")
+    )
 
     lambda_role_arn: str | None = Field(
         default=None,
@@ -88,8 +75,12 @@ class TrainingStackConfig(_Part):
         description="What ends the stack. training-completion and around-cost are other names of the first "
         "and the last."
     )
-    termination_options: TerminationOptions = Field(
-        default=TerminationOptions(), description="May also stand flat, beside the other keys."
+    time_limit: Hours | None = Field(
+        default=None, description="Hours, decimals allowed; of at-fixed-time. Also in termination-options."
+    )
+    cost_limit: Dollars | None = Field(
+        default=None,
+        description="USD, by the price at launch; of around-cost-threshold. Also in termination-options.",
     )
     training_script_filename: str = Field(
         min_length=1,
@@ -205,19 +196,15 @@ class TrainingStackConfig(_Part):
 
     @model_validator(mode="after")
     def _has_its_limit(self) -> Self:
-        method, options = self.termination_method, self.termination_options
-        if method is TerminationMethod.AT_FIXED_TIME and options.time_limit is None:
+        method = self.termination_method
+        if method is TerminationMethod.AT_FIXED_TIME and self.time_limit is None:
             raise ValueError("at-fixed-time needs time-limit in termination-options: hours, as in 1.5")
-        if method is TerminationMethod.AROUND_COST_THRESHOLD and options.cost_limit is None:
+        if method is TerminationMethod.AROUND_COST_THRESHOLD and self.cost_limit is None:
             raise ValueError("around-cost-threshold needs cost-limit in termination-options: USD, as in 20")
-        if (
-            method is TerminationMethod.AT_FIXED_TIME
-            and self.maximum_hours is not None
-            and (options.time_limit or 0) > self.maximum_hours
-        ):
+        if method is TerminationMethod.AT_FIXED_TIME and (self.time_limit or 0) > self.longest_h:
             raise ValueError(
-                f"time-limit ({options.time_limit:g} h) is longer than maximum-hours "
-                f"({self.maximum_hours:g} h): lower the one or raise the other"
+                f"time-limit ({self.time_limit:g} h) is longer than maximum-hours "
+                f"({self.longest_h:g} h): lower the one or raise the other"
             )
         if self.spot_max_price is not None and self.purchase != "spot":
             raise ValueError("spot-max-price is of spot instances: set purchase to spot, or leave it out")
@@ -229,9 +216,7 @@ class TrainingStackConfig(_Part):
         if self.maximum_hours is not None:
             return self.maximum_hours
         fixed = self.termination_method is TerminationMethod.AT_FIXED_TIME
-        return (
-            max(DEFAULT_MAXIMUM_H, self.termination_options.time_limit or 0) if fixed else DEFAULT_MAXIMUM_H
-        )
+        return max(DEFAULT_MAXIMUM_H, self.time_limit or 0) if fixed else DEFAULT_MAXIMUM_H
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration with its keys as they are in a file."""
@@ -239,22 +224,17 @@ class TrainingStackConfig(_Part):
 
 
 def _respelt(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration in the one spelling that the model knows."""
+    """Return a configuration in the one spelling that the model knows, its limits beside the other keys."""
+    options = content.get(_OPTIONS, {})
+    if not isinstance(options, Mapping):
+        raise ValueError(f"{_OPTIONS} holds time-limit and cost-limit: write it as an object")
     respelt: dict[str, Any] = {}
-    for key, value in content.items():
-        name = _OTHER_SPELLINGS.get(key, key)
+    beside = {key: value for key, value in content.items() if key != _OPTIONS}
+    for key, value in (*beside.items(), *options.items()):
+        name = _OTHER_SPELLINGS.get(str(key), str(key))
         if name in respelt and respelt[name] != value:
             raise ValueError(f"{name} is given twice, as {respelt[name]!r} and {value!r}: leave one out")
         respelt[name] = value
-    flat = {key: respelt.pop(key) for key in ("time-limit", "cost-limit") if key in respelt}
-    nested = respelt.get(_OPTIONS)
-    if flat and isinstance(nested, Mapping):
-        for key, value in flat.items():
-            if nested.get(key, value) != value:
-                raise ValueError(f"{key} is given twice, {value!r} and {nested[key]!r}: leave one out")
-        respelt[_OPTIONS] = {**nested, **flat}
-    elif flat:
-        respelt[_OPTIONS] = flat
     method = respelt.get("termination-method")
     if isinstance(method, str):
         respelt["termination-method"] = _OTHER_METHODS.get(method, method)
@@ -275,22 +255,13 @@ def parse_config(said: Mapping[str, Mapping[str, Any]]) -> TrainingStackConfig:
     try:
         merged: dict[str, Any] = {}
         for content in said.values():
-            merged = _merged(merged, _respelt(content))
+            merged |= _respelt(content)
         return TrainingStackConfig.model_validate(merged)
     except ValidationError as error:
         message = explain(error, what, TrainingStackConfig)
     except ValueError as error:
         message = f"{what[0].upper()}{what[1:]} cannot be used:\n- {error}."
     raise SettingsError(f"{message}\nThe schema is include/configs/{SCHEMA}.")
-
-
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return what both say, the second winning; limits are put together one by one."""
-    merged = first | second
-    both = [part[_OPTIONS] for part in (first, second) if isinstance(part.get(_OPTIONS), Mapping)]
-    if len(both) > 1:
-        merged[_OPTIONS] = {**both[0], **both[1]}
-    return merged
 
 
 def config_schema() -> dict[str, Any]:
@@ -302,9 +273,13 @@ def config_schema() -> dict[str, Any]:
         "description": method["description"],
         "enum": [*(one.value for one in TerminationMethod), *_OTHER_METHODS],
     }
-    schema["$defs"].pop("TerminationMethod", None)
-    for key, option in schema["$defs"]["TerminationOptions"]["properties"].items():
-        properties[key] = option
+    del schema["$defs"]
+    properties[_OPTIONS] = {
+        "description": "What the termination methods go by; each takes its own and leaves the other.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: properties[name] for name in _LIMITS},
+    }
     for other, name in _OTHER_SPELLINGS.items():
         properties[other] = properties[name]
     return {

@@ -50,12 +50,11 @@ def allowance(config: TrainingStackConfig, price: HourlyPrice) -> Allowance:
     Raises:
         SettingsError: the time is over before a script could end in good order.
     """
-    options = config.termination_options
     most = math.floor(config.longest_h * 3600)
     if config.termination_method is TerminationMethod.AT_FIXED_TIME:
-        wanted = Allowance(math.floor((options.time_limit or 0) * 3600), "time-limit")
+        wanted = Allowance(math.floor((config.time_limit or 0) * 3600), "time-limit")
     elif config.termination_method is TerminationMethod.AROUND_COST_THRESHOLD:
-        lasts_h = (options.cost_limit or 0) / price.usd
+        lasts_h = (config.cost_limit or 0) / price.usd
         wanted = Allowance(math.floor(min(lasts_h, config.longest_h + 1) * 3600), "cost-limit")
     else:
         wanted = Allowance(most, "maximum-hours")

@@ -119,7 +119,6 @@ def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now:
     result = _read_json(aws, launch, _RESULT)
     kind, text = _told(aws, launch, stack, stack_id, instance, result, deadline, now)
     billed_s = _billed_s(instance, result, deadline, now)
-    options = launch.config.termination_options
     return Outcome(
         job=launch.name,
         launch=launch.id,
@@ -127,7 +126,7 @@ def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now:
         text=text,
         exit_status=result["exit_status"] if result else None,
         billed_s=billed_s,
-        limit_usd=options.cost_limit if launch.allowance.limited_by == "cost-limit" else None,
+        limit_usd=launch.config.cost_limit if launch.allowance.limited_by == "cost-limit" else None,
         estimate_usd=launch.allowance.estimate_usd(launch.price),
         actual_usd=cost_usd(launch.price, billed_s) if billed_s else 0.0,
         folder=str(launch.folder),

@@ -50,8 +50,8 @@ def test_the_two_files_are_read_key_for_key() -> None:
     assert config.s3_training_bucket == "com.example.mlbucket"
     assert config.training_job_name == "Test-Training-Job"
     assert config.termination_method is TerminationMethod.AROUND_COST_THRESHOLD
-    assert config.termination_options.time_limit == 10.0
-    assert config.termination_options.cost_limit == 300
+    assert config.time_limit == 10.0
+    assert config.cost_limit == 300
     assert config.training_script_filename == "trainer-script.sh"
     assert config.stack_replacement is True
 
@@ -88,8 +88,8 @@ def test_the_form_wins_key_by_key_and_limit_by_limit() -> None:
     config = parse_config(
         {"a file": TRAINING_CONFIG, "the trigger form": {"cost-limit": 5, "stack-replacement": False}}
     )
-    assert config.termination_options.cost_limit == 5
-    assert config.termination_options.time_limit == 10.0
+    assert config.cost_limit == 5
+    assert config.time_limit == 10.0
     assert config.stack_replacement is False
 
 

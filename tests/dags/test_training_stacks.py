@@ -1,0 +1,259 @@
+"""Launches and sweeps as Airflow runs them: what is returned, told, refused, and left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymysql.connections import Connection
+
+from tests.dags.runs import returned, run_dag, task_states
+from tests.vigil.stacks.launches import HOURS_A_SECOND, Launcher, make_ground
+from tests.waiting import wait_for
+from vigil.aws import Aws
+from vigil.operators.stack_trigger import TrainingStackTrigger
+from vigil.settings import Settings
+from vigil.stacks.inventory import TrainingStack, training_stacks
+from vigil.stacks.launch import Launch
+from vigil.windows import now
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
+
+LAUNCH, SWEEP = "launch_training_stack", "sweep_training_stacks"
+HANGS = "#!/bin/bash\nsleep 1000\n"
+
+
+@pytest.fixture
+def launcher(aws: Aws, vigil_environment: Settings, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    ground = make_ground(aws, vigil_environment.bucket)
+    options = {
+        "ENVIRONMENT": ground.environment,
+        "TRAINING_STACK_ROLE_ARN": ground.stack_role_arn,
+        "SCHEDULE_ROLE_ARN": ground.schedule_role_arn,
+        "SCHEDULE_GROUP": ground.schedule_group,
+        "SCHEDULE_DEAD_LETTER_ARN": ground.schedule_dead_letter_arn,
+        "INSTANCE_BOUNDARY_ARN": ground.instance_boundary_arn,
+        "OPERATIONS_TOPIC_ARN": vigil_environment.alert_topic_arn,
+    }
+    for name, value in options.items():
+        monkeypatch.setenv(f"AIRFLOW__VIGIL__{name}", value)
+    return Launcher(aws, ground, vigil_environment.bucket)
+
+
+def asked(launcher: Launcher, script: str, **changes: Any) -> dict[str, Any]:
+    """Put a script into the bucket and return what the trigger form says."""
+    key = f"scripts/{uuid.uuid4().hex}.sh"
+    launcher.aws.client("s3").put_object(Bucket=launcher.bucket, Key=key, Body=script.encode())
+    options = {
+        "training-job-name": f"job-{uuid.uuid4().hex[:8]}",
+        "termination-method": "on-complete",
+        "training-script-filename": key,
+        "s3-training-bucket": launcher.bucket,
+        "grace-seconds": 1,
+        "upload-every-seconds": 1,
+    } | {name.replace("_", "-"): value for name, value in changes.items()}
+    return {"options": options}
+
+
+def stacks(launcher: Launcher) -> list[TrainingStack]:
+    return training_stacks(launcher.aws.client("cloudformation"), launcher.ground.environment)
+
+
+def notices(connection: Connection[Any]) -> list[tuple[str, str, bool]]:
+    connection.rollback()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT kind, text, published_at IS NOT NULL FROM notices ORDER BY created_at")
+        return [(kind, text, bool(published)) for kind, text, published in cursor.fetchall()]
+
+
+def test_a_launch_trains_tells_its_cost_and_leaves_nothing(
+    launcher: Launcher, connection: Connection[Any]
+) -> None:
+    said = asked(launcher, "#!/bin/bash\necho model > $VIGIL_OUTPUT_DIR/model\n")
+    run = run_dag(LAUNCH, now(), said)
+    assert run.state == "success"
+    outcome = returned(run, "launch")
+    assert outcome["kind"] == "completed"
+    assert 0 < outcome["actual_usd"] < outcome["estimate_usd"]
+    assert not stacks(launcher)
+    launch = Launch.from_json(returned(run, "settle_launch"))
+    assert not launcher.alive(launch)
+    assert launcher.read(launch, "output/model") == b"model\n"
+    assert {"launch.json", "result.json", "outcome.json"} <= set(launcher.keys(launch))
+    ((kind, text, published),) = notices(connection)
+    assert (kind, published) == ("training-stack-ended", True)
+    assert "actual" in text
+
+
+def test_a_limit_that_is_reached_is_a_success(launcher: Launcher) -> None:
+    said = asked(
+        launcher,
+        HANGS,
+        termination_method="around-cost",
+        cost_limit=0.01,
+        instance_type="p3.2xlarge",
+        volume_size_gb=8,
+    )
+    run = run_dag(LAUNCH, now(), said)
+    assert run.state == "success"
+    outcome = returned(run, "launch")
+    assert (outcome["kind"], outcome["limit_usd"]) == ("limit-reached", 0.01)
+    assert not stacks(launcher)
+
+
+@pytest.mark.parametrize(
+    ("script", "changes", "told"),
+    [
+        ("#!/bin/bash\nexit 7\n", {}, "with status 7"),
+        (HANGS, {"maximum_hours": 6 * HOURS_A_SECOND}, "hard maximum"),
+        (HANGS, {"security_group_id": "sg-0123456789abcdef0"}, "could not be made"),
+    ],
+)
+def test_an_end_that_was_not_asked_for_fails_the_run_and_leaves_nothing(
+    launcher: Launcher, connection: Connection[Any], script: str, changes: dict[str, Any], told: str
+) -> None:
+    run = run_dag(LAUNCH, now(), asked(launcher, script, **changes))
+    assert run.state == "failed"
+    assert task_states(run)["launch"] == "failed"
+    assert not stacks(launcher)
+    ((kind, text, _),) = notices(connection)
+    assert kind == "training-stack-failed"
+    assert told in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"cost_limt": 5}, "did you mean cost-limit"),
+        ({"termination_method": "around-cost", "cost_limit": 0}, "cost-limit"),
+        ({"training_script_filename": "../x.sh"}, "leads out"),
+        ({"training_script_filename": "absent.sh"}, "no script"),
+        ({"instance_type": "x9.moon"}, "never guessed"),
+        ({"image": "ami-00000000"}, "no image"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_told_before_anything_is_made(
+    launcher: Launcher, connection: Connection[Any], changes: dict[str, Any], told: str
+) -> None:
+    run = run_dag(LAUNCH, now(), asked(launcher, HANGS, **changes))
+    assert run.state == "failed"
+    assert task_states(run) == {
+        "settle_launch": "failed",
+        "launch": "upstream_failed",
+        "leave_nothing": "success",
+    }
+    assert not stacks(launcher)
+    assert (
+        not launcher.aws.client("s3")
+        .list_objects_v2(Bucket=launcher.bucket, Prefix="training-stacks/")
+        .get("Contents")
+    )
+    ((kind, text, _),) = notices(connection)
+    assert kind == "training-stack-failed"
+    assert told in text
+
+
+def test_a_dry_run_makes_nothing(launcher: Launcher) -> None:
+    run = run_dag(LAUNCH, now(), asked(launcher, HANGS) | {"dry_run": True})
+    assert run.state == "success"
+    assert task_states(run)["launch"] == "skipped"
+    assert not stacks(launcher)
+
+
+def test_a_running_stack_of_the_name_fails_the_run_and_goes_on(launcher: Launcher) -> None:
+    first = launcher.settle(HANGS)
+    stack = launcher.launch(first)
+    run = run_dag(LAUNCH, now(), asked(launcher, HANGS, training_job_name=first.name))
+    assert run.state == "failed"
+    assert launcher.alive(first)
+    launcher.delete(stack)
+
+
+def trigger_for(launch: Launch, stack: TrainingStack, **changes: Any) -> TrainingStackTrigger:
+    arguments: dict[str, Any] = {
+        "stack_id": stack.id,
+        "job": launch.name,
+        "launch": launch.id,
+        "until": "ended",
+        "aws_conn_id": "aws_default",
+        "poll_s": 0.1,
+        "latest": time.time() + 60,
+        "detached": False,
+    }
+    return TrainingStackTrigger(**(arguments | changes))
+
+
+async def first_event(trigger: TrainingStackTrigger) -> str:
+    async for event in trigger.run():
+        return str(event.payload["seen"])
+    raise AssertionError("The trigger ended without an event")
+
+
+def test_killing_the_waiting_task_deletes_the_stack(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    asyncio.run(trigger_for(launch, stack).on_kill())
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
+    assert not launcher.alive(launch)
+
+
+def test_killing_a_detached_task_leaves_the_stack_running(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS, detach_on_kill=True)
+    stack = launcher.launch(launch)
+    asyncio.run(trigger_for(launch, stack, detached=True).on_kill())
+    assert launcher.status(stack) == "CREATE_COMPLETE"
+    launcher.delete(stack)
+
+
+def test_killing_a_task_whose_stack_was_replaced_leaves_the_new_one_alone(launcher: Launcher) -> None:
+    first = launcher.settle(HANGS)
+    stack = launcher.launch(first)
+    second = launcher.settle(HANGS, training_job_name=first.name, stack_replacement=True)
+    launcher.launch(second)
+    asyncio.run(trigger_for(first, stack).on_kill())
+    assert launcher.status(stack) == "UPDATE_COMPLETE"
+    assert asyncio.run(first_event(trigger_for(first, stack))) == "UPDATE_COMPLETE"
+    assert launcher.alive(second)
+    launcher.delete(stack)
+
+
+def test_the_trigger_fires_when_the_time_is_over_whatever_it_sees(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    overdue = trigger_for(launch, stack, latest=time.time() - 1)
+    assert asyncio.run(first_event(overdue)) == "nothing in time"
+    launcher.delete(stack)
+
+
+def test_a_sweep_ends_what_is_past_its_deadline_and_tells_people(
+    launcher: Launcher, connection: Connection[Any]
+) -> None:
+    launch = launcher.settle(
+        HANGS, termination_method="at-fixed-time", time_limit=3 * HOURS_A_SECOND, run="nobody"
+    )
+    stack = launcher.launch(launch)
+    wait_for(lambda: not launcher.alive(launch), "the end")
+    run = run_dag(SWEEP, now() + timedelta(minutes=5))
+    assert run.state == "success"
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
+    ((kind, text, _),) = notices(connection)
+    assert kind == "training-stack-swept"
+    assert launch.name in text
+
+
+def test_a_sweep_finds_the_stack_of_a_run_that_nobody_knows(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS, run="nobody")
+    stack = launcher.launch(launch)
+    run = run_dag(SWEEP, now() + timedelta(minutes=10))
+    assert run.state == "success"
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
+    assert not launcher.alive(launch)
+
+
+def test_a_sweep_with_nothing_to_do_is_skipped(launcher: Launcher) -> None:
+    run = run_dag(SWEEP, now() + timedelta(minutes=15))
+    assert task_states(run) == {"sweep_stacks": "skipped"}
