@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import cloudpickle
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.s3.models import FakeKey
@@ -105,6 +112,11 @@ def _empty_dictionary(kind: Any, factory: Any) -> Any:
     return made
 
 
+def _read_key(content: bytes) -> Any:
+    """Read a private key; KMS has some, which no pickle can hold."""
+    return load_der_private_key(content, password=None)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, target: BinaryIO, objects: Objects) -> None:
         super().__init__(target)
@@ -130,6 +142,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 name: value for name, value in vars(obj).items() if name not in ("_value_buffer", "lock")
             }
             return object.__new__, (FakeKey,), state | {"value": _Value(digest)}
+        if isinstance(obj, RSAPrivateKey):
+            return _read_key, (obj.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),)
         if isinstance(obj, defaultdict) and type(obj) is not defaultdict:
             # Left to itself, a pickle makes it with its factory as the only argument.
             made = (type(obj), obj.default_factory)

@@ -1,6 +1,10 @@
 # What an instance of a training stack does first. Vigil puts `#!/bin/bash` and the variables in front.
 
-# Whatever comes after this line, hangs or fails: the machine ends at its deadline, by a clock that nobody can set.
+# SECONDS_LEFT counts from the launch, and the boot took some of them: how many, the machine's clock tells, if it is
+# right. A wrong one can only make the time shorter.
+left=$(($(date -d "$DEADLINE" +%s) - $(date +%s)))
+if [ "$left" -gt 0 ] && [ "$left" -lt "$SECONDS_LEFT" ]; then SECONDS_LEFT=$left; fi
+# Whatever comes after this line, hangs or fails: the machine ends then, by a clock that nobody can set.
 if ! systemd-run --unit=vigil-end --on-active="${SECONDS_LEFT}s" --timer-property=AccuracySec=1s \
     systemctl poweroff --force --force; then
     echo "vigil: the timer that ends this machine cannot be armed: nothing is run"

@@ -311,7 +311,8 @@ class Run:
         """Find out whether the end of the script was the machine's going down."""
         script.ends_within(SETTLING_S)
         died_of_sigterm = script.status == -signal.SIGTERM and script.stopped_by is None
-        if died_of_sigterm and self._powered_off.wait(POWER_OFF_S):
+        going_down = self._powered_off.wait(POWER_OFF_S if died_of_sigterm else 0)
+        if going_down and script.stopped_by is None:
             script.stopped_by = "power-off"
 
     def _read(self, script):

@@ -12,7 +12,10 @@ from local_stack.demo.endpoint_client import EndpointClient
 from local_stack.demo.picture import Incident
 from local_stack.demo.plan import LIVE_SERIES, REPLAY, Plan
 from local_stack.demo.tabular import TabularStory
+from local_stack.demo.training_stack import StackStory
 from vigil.database import Database
+
+_STACK_LATENESS_S = 60
 
 
 def unmet(
@@ -71,5 +74,21 @@ def unmet_tabular(story: TabularStory) -> list[str]:
         "the report does not name row and column": "| 8 |" in story.set_aside and "wide" in story.set_aside,
         f"{story.champion} serves": story.champion == second.model_version,
         "the endpoint does not answer as its model does": story.answered_right,
+    }
+    return [sentence for sentence, holds in checks.items() if not holds]
+
+
+def unmet_stack(story: StackStory) -> list[str]:
+    """Return what did not come out as it should of the training stack, in sentences."""
+    outcome = story.outcome
+    # What the end may be late, at the stack's own price.
+    allowed = (outcome.get("limit_usd") or 0) + story.price_usd * _STACK_LATENESS_S / 3600
+    checks = {
+        f"the training stack ended otherwise: {outcome}": outcome.get("kind") == "limit-reached",
+        f"it cost more than {allowed} USD": outcome.get("actual_usd", allowed + 1) <= allowed,
+        f"its price is from {story.price_source}": story.price_source == "AWS Price List",
+        "it left no model that has learned": story.epochs > 0 and story.accuracy > 0.9,
+        "its stack is left": not story.stack_is_left,
+        f"{story.instances_left} instances are left": story.instances_left == 0,
     }
     return [sentence for sentence, holds in checks.items() if not holds]

@@ -28,6 +28,7 @@ def print_page(console: Console, summary: dict[str, Any], labels: Sequence[Label
         f"model; {summary['endpoint_failed_calls']} calls failed."
     )
     console.print(_tabular(summary["tabular"]))
+    console.print(_training_stack(summary["training_stack"]))
     for alert in summary["alerts"][:1]:
         console.print("\nThe alert, as it arrived in the queue:", style="bold")
         console.print(f"  {alert['text']}".replace("\n", "\n  "), markup=False)
@@ -82,6 +83,21 @@ def _tabular(story: dict[str, Any]) -> Table:
             f"{version['recall']:.3f}",
             "released" if version["approval"] == "Approved" else f"refused: {version['reason']}",
         )
+    return table
+
+
+def _training_stack(story: dict[str, Any]) -> Table:
+    table = Table("training stack", "", title="A script on an instance, until it has cost its limit")
+    rows = {
+        "ended": story.get("text", "the run failed"),
+        "limit, actual": f"{story.get('limit_usd', 0):.4f} USD, {story.get('actual_usd', 0):.4f} USD",
+        "price": f"{story['price_usd_per_hour']:.4f} USD an hour, from {story['price_source']}",
+        "model": f"{story['epochs']} epochs, accuracy {story['accuracy']:.3f} on held-out rows",
+        "kept in": story.get("folder", ""),
+        "left": "nothing" if not (story["stack_is_left"] or story["instances_left"]) else "SOMETHING",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
     return table
 
 

@@ -18,13 +18,14 @@ from rich.console import Console
 
 from local_stack.airflow import AirflowApi, DagRun, every
 from local_stack.demo import evidence
-from local_stack.demo.checks import unmet, unmet_tabular
+from local_stack.demo.checks import unmet, unmet_stack, unmet_tabular
 from local_stack.demo.endpoint_client import EndpointClient
 from local_stack.demo.page import print_page
 from local_stack.demo.picture import Incident, draw
 from local_stack.demo.plan import LIVE_SERIES, Plan
 from local_stack.demo.sample import PICTURED, load_sample
 from local_stack.demo.tabular import TabularStory, tell_tabular_story
+from local_stack.demo.training_stack import LAUNCH, SWEEP, StackStory, tell_stack_story
 from local_stack.dropping import NEW_DATA
 from local_stack.errors import DemoError
 from local_stack.lifecycle import aws_of, bring_down, start_airflow, start_services
@@ -38,7 +39,7 @@ from vigil.training.spec.model import load_model_spec
 from vigil.windows import now
 
 MODEL = "event-counts"
-DAGS = ("detect_anomalies", "backfill_detections", "retrain_weekly", NEW_DATA)
+DAGS = ("detect_anomalies", "backfill_detections", "retrain_weekly", NEW_DATA, LAUNCH, SWEEP)
 ALLOWED_LATENESS_S = 10
 _RETRAIN_LIMIT_S = 300
 _BACKFILL_LIMIT_S = 300
@@ -127,14 +128,9 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
         api = airflow.result()
         _switch_on(api)
         first = _retrain(demo, api, "first")
-        tabular = pool.submit(
-            tell_tabular_story,
-            api,
-            aws_of(demo.stack),
-            outputs["BucketName"],
-            demo.stack.folder / "dropped",
-            demo.tell,
-        )
+        aws, bucket, folder = aws_of(demo.stack), outputs["BucketName"], demo.stack.folder
+        tabular = pool.submit(tell_tabular_story, api, aws, bucket, folder / "dropped", demo.tell)
+        training_stack = pool.submit(tell_stack_story, api, aws, bucket, folder / "uploaded", demo.tell)
         client = _client(demo)
         client.start()
         try:
@@ -145,10 +141,11 @@ def _turn_the_loop(demo: Demo) -> dict[str, Any]:
             second = _retrain(demo, api, "second")
             alert.result()
             story = tabular.result()
+            stack_story = training_stack.result()
         finally:
             client.stop()
-    demo.runs += [*story.runs, *_ended_runs(api, "detect_anomalies")]
-    return _summary(demo, [first, second], client, story)
+    demo.runs += [*story.runs, stack_story.run, *_ended_runs(api, "detect_anomalies")]
+    return _summary(demo, [first, second], client, story, stack_story)
 
 
 @contextmanager
@@ -252,7 +249,11 @@ def _await_alert(demo: Demo, queue_url: str, given_up: Event) -> None:
 
 
 def _summary(
-    demo: Demo, trainings: Sequence[evidence.Training], client: EndpointClient, story: TabularStory
+    demo: Demo,
+    trainings: Sequence[evidence.Training],
+    client: EndpointClient,
+    story: TabularStory,
+    stack_story: StackStory,
 ) -> dict[str, Any]:
     database = demo.stack.database
     totals = evidence.counts(database)
@@ -275,7 +276,7 @@ def _summary(
         demo.runs,
         _picture_file(demo.folder),
     )
-    failures += unmet_tabular(story)
+    failures += unmet_tabular(story) + unmet_stack(stack_story)
     return {
         "ok": not failures,
         "failures": failures,
@@ -295,6 +296,7 @@ def _summary(
         "alerts_received": len(demo.alerts),
         "alerts": _spike_first(demo),
         "tabular": story.to_json(),
+        "training_stack": stack_story.to_json(),
         "dag_runs": [
             {"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state, "duration_s": r.duration_s}
             for r in demo.runs

@@ -94,14 +94,14 @@ def test_a_limit_that_is_reached_is_a_success(launcher: Launcher) -> None:
         launcher,
         HANGS,
         termination_method="around-cost",
-        cost_limit=0.01,
-        instance_type="p3.2xlarge",
+        cost_limit=0.002,
+        instance_type="g4dn.xlarge",
         volume_size_gb=8,
     )
     run = run_dag(LAUNCH, now(), said)
     assert run.state == "success"
     outcome = returned(run, "launch")
-    assert (outcome["kind"], outcome["limit_usd"]) == ("limit-reached", 0.01)
+    assert (outcome["kind"], outcome["limit_usd"]) == ("limit-reached", 0.002)
     assert not stacks(launcher)
 
 

@@ -49,7 +49,7 @@ def instance(region: str, type_name: str, system: str = "Linux") -> dict[str, st
     [
         ("us-east-1", "t3.micro", "Linux", 0.0104),
         ("eu-west-1", "m5.large", "Linux", 0.107),
-        ("eu-central-1", "p3.16xlarge", "Linux", 30.584),
+        ("eu-central-1", "g4dn.xlarge", "Linux", 0.658),
         ("us-east-1", "m5.large", "Windows", 0.188),
         ("us-east-1", "m5.large", "RHEL", 0.1248),
     ],

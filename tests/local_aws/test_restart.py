@@ -39,6 +39,8 @@ def fill(server) -> None:
     arn = "arn:aws:sqs:us-east-1:123456789012:kept"
     server.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     server.client("cloudformation").create_stack(StackName="kept", TemplateBody=json.dumps(STACK))
+    # Its key is one that only KMS can write down.
+    server.client("ec2").create_volume(AvailabilityZone="us-east-1a", Size=8, Encrypted=True)
     request = training_request("kept", "kept", [channel("train", "s3://kept/train/")])
     sagemaker.create_training_job(**request)
     job = settled(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName="kept")

@@ -22,6 +22,7 @@ from local_aws.ec2.guest.calls import SOCKET
 
 _CONTROL = sys.__stdin__.fileno() if sys.__stdin__ else 0
 _LONGEST_REQUEST = 1 << 20
+_NICENESS = 10
 _REQUEST_LIMIT_S = 1.0  # a guest that connects and says nothing holds up its own timers no longer
 
 
@@ -76,6 +77,8 @@ class Init:
         except OSError as error:
             self.say(f"{unit} could not be started: {error}")
             return
+        with suppress(ProcessLookupError):  # the machine below has work of its own
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
         process.returncode = 0  # it is reaped here with all the others, not by this object
         self._units[process.pid] = unit
 

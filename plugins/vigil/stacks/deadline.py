@@ -76,9 +76,9 @@ def cost_usd(price: HourlyPrice, seconds: float) -> float:
 def schedule_minute(deadline: datetime, now: datetime) -> datetime:
     """Return the minute that a stack's schedule is set to: the last full one before the deadline.
 
-    EventBridge Scheduler starts what is due within the minute, so the call comes between a minute before the
-    deadline and the deadline. A schedule must lie ahead when the stack makes it: of a run of a few minutes it
-    is set to the minute after the next, the earliest that surely does.
+    EventBridge Scheduler starts what is due at some second of its minute, so the call comes less than a
+    minute before the deadline or after it. A schedule must lie ahead when the stack makes it: of a run of a
+    few minutes it is set to the minute after the next, the earliest that surely does.
     """
     last = deadline.replace(second=0, microsecond=0)
     earliest = now.replace(second=0, microsecond=0) + 2 * _MINUTE

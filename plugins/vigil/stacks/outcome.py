@@ -34,8 +34,9 @@ Kind = Literal[
     "lost",
 ]
 _SUCCESSES = ("completed", "powered-off", "limit-reached")
-# The schedule may be a minute early, and what it sets off takes a while.
-_AROUND_DEADLINE = timedelta(seconds=90)
+# The schedule may be a minute early.
+_AROUND_DEADLINE = timedelta(minutes=1)
+_AGAIN = "trigger a new run to launch it again"
 _OUTCOME = "outcome.json"
 _RESULT = "result.json"
 _LOG_LINES = 100
@@ -113,18 +114,21 @@ def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now:
         deadline: that the stack had; naive UTC.
         now: present time; naive UTC.
     """
-    stack = find_stack(aws.client("cloudformation"), stack_id)
     instances = instances_of_launch(aws.client("ec2"), launch.name, launch.id)
-    instance = max(instances, key=lambda one: one.launched_at, default=None)
-    result = _read_json(aws, launch, _RESULT)
-    kind, text = _told(aws, launch, stack, stack_id, instance, result, deadline, now)
-    billed_s = _billed_s(instance, result, deadline, now)
+    seen = _Evidence(
+        stack_id=stack_id,
+        stack=find_stack(aws.client("cloudformation"), stack_id),
+        instance=max(instances, key=lambda one: one.launched_at, default=None),
+        result=_read_json(aws, launch, _RESULT),
+    )
+    kind, text = _told(aws, launch, seen, deadline, now)
+    billed_s = _billed_s(seen, now)
     return Outcome(
         job=launch.name,
         launch=launch.id,
         kind=kind,
         text=text,
-        exit_status=result["exit_status"] if result else None,
+        exit_status=seen.result["exit_status"] if seen.result else None,
         billed_s=billed_s,
         limit_usd=launch.config.cost_limit if launch.allowance.limited_by == "cost-limit" else None,
         estimate_usd=launch.allowance.estimate_usd(launch.price),
@@ -133,39 +137,48 @@ def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now:
     )
 
 
-def _told(
-    aws: Aws,
-    launch: Launch,
-    stack: TrainingStack | None,
-    stack_id: str,
-    instance: TrainingInstance | None,
-    result: Mapping[str, Any] | None,
-    deadline: datetime,
-    now: datetime,
-) -> tuple[Kind, str]:
+@dataclass(frozen=True)
+class _Evidence:
+    """What is left to tell an end from."""
+
+    stack_id: str
+    stack: TrainingStack | None
+    instance: TrainingInstance | None
+    result: Mapping[str, Any] | None
+
+
+def _told(aws: Aws, launch: Launch, seen: _Evidence, deadline: datetime, now: datetime) -> tuple[Kind, str]:
     """Return the kind of end, and a sentence on it."""
+    stack, instance, result = seen.stack, seen.instance, seen.result
     if result is not None and result["ended_by"] == "script":
         return _of_script(result)
+    if result is not None and result["ended_by"] == "deadline":
+        return _of_deadline(launch)
+    if instance is None and result is None and (reasons := _failures(aws, seen.stack_id)):
+        return "launch-failed", f"the stack could not be made. {reasons}."
     ended_at = (instance.ended_at if instance else None) or now
-    if (result is not None and result["ended_by"] == "deadline") or ended_at >= deadline - _AROUND_DEADLINE:
+    if ended_at >= deadline - _AROUND_DEADLINE:
         return _of_deadline(launch)
     if stack is not None and stack.launch != launch.id and not stack.is_gone:
         dag_id, run_id = stack.run
         return "replaced", f"the stack was replaced by {run_id} of {dag_id}."
     if instance is None:
-        return _of_stack(aws, stack_id, stack)
+        status = stack.status if stack else "unknown"
+        return "deleted", f"somebody deleted the stack ({status}): {_AGAIN}."
+    return _of_instance(instance, result)
+
+
+def _of_instance(instance: TrainingInstance, result: Mapping[str, Any] | None) -> tuple[Kind, str]:
+    """Tell of an instance that ended before its deadline and before its script."""
     if "Spot" in instance.reason:
         return "interrupted", f"EC2 took the spot instance away ({instance.reason})."
     if "UserInitiated" in instance.reason:
-        return "deleted", (
-            f"somebody terminated {instance.id} before its deadline ({instance.reason}): trigger a new "
-            "run to launch it again."
-        )
+        return "deleted", f"somebody terminated {instance.id} ({instance.reason}): {_AGAIN}."
     if result is not None:
         return "powered-off", "the script switched the machine off by itself."
     return "lost", (
         f"{instance.id} ended by itself before its deadline and left no result ({instance.reason}): see its "
-        "console below."
+        "console in the log."
     )
 
 
@@ -187,23 +200,15 @@ def _of_deadline(launch: Launch) -> tuple[Kind, str]:
     )
 
 
-def _of_stack(aws: Aws, stack_id: str, stack: TrainingStack | None) -> tuple[Kind, str]:
-    reasons = failure_reasons(aws.client("cloudformation"), stack_id)
-    if reasons:
-        return "launch-failed", f"the stack could not be made. {'; '.join(reasons)}."
-    return "deleted", (
-        f"somebody deleted the stack ({stack.status if stack else 'unknown'}): trigger a new run to launch "
-        "it again."
-    )
+def _failures(aws: Aws, stack_id: str) -> str:
+    return "; ".join(failure_reasons(aws.client("cloudformation"), stack_id))
 
 
-def _billed_s(
-    instance: TrainingInstance | None, result: Mapping[str, Any] | None, deadline: datetime, now: datetime
-) -> float:
-    if instance is not None:
-        return max(((instance.ended_at or now) - instance.launched_at).total_seconds(), 0.0)
+def _billed_s(seen: _Evidence, now: datetime) -> float:
+    if seen.instance is not None:
+        return max(((seen.instance.ended_at or now) - seen.instance.launched_at).total_seconds(), 0.0)
     # EC2 forgets a terminated instance after an hour.
-    return float(result["ran_s"]) if result else 0.0
+    return float(seen.result["ran_s"]) if seen.result else 0.0
 
 
 def last_log_lines(aws: Aws, launch: Launch) -> list[str]:

@@ -150,18 +150,18 @@ def test_a_cost_limit_ends_the_machine_before_it_costs_more(launcher: Launcher) 
     launch = launcher.settle(
         HANGS,
         termination_method="around-cost-threshold",
-        termination_options={"cost-limit": 0.01},
-        instance_type="p3.2xlarge",
+        termination_options={"cost-limit": 0.002},
+        instance_type="g4dn.xlarge",
         volume_size_gb=8,
     )
     assert launch.allowance.limited_by == "cost-limit"
-    assert launch.allowance.seconds <= 12
+    assert launch.allowance.seconds <= 13
     outcome = launcher.ended(launch, launcher.launch(launch))
     assert outcome.kind == "limit-reached"
-    assert outcome.limit_usd == 0.01
+    assert outcome.limit_usd == 0.002
     lateness = launch.price.usd * LATE_S / 3600
     # EC2 bills a minute at least, whatever a test's limit is.
-    assert outcome.billed_s / 3600 * launch.price.usd <= 0.01 + lateness
+    assert outcome.billed_s / 3600 * launch.price.usd <= 0.002 + lateness
 
 
 def test_on_complete_that_does_not_complete_ends_at_its_hard_maximum_and_is_a_failure(
@@ -241,3 +241,13 @@ def test_a_detached_stack_is_no_orphan_until_its_machine_has_ended(launcher: Lau
     launcher.aws.client("ec2").terminate_instances(InstanceIds=[launcher.instance(launch).id])
     wait_for(lambda: not launcher.alive(launch), "the end")
     assert [one.what for one in sweep(launcher.aws, launcher.ground.environment, is_over, now)] == [stack.id]
+
+
+def test_a_launch_that_fails_shortly_before_its_deadline_has_not_reached_its_limit(
+    launcher: Launcher,
+) -> None:
+    launch = limited(launcher, HANGS, 20, security_group_id="sg-0123456789abcdef0")
+    stack = launcher.launch(launch)
+    outcome = launcher.ended(launch, stack)
+    assert outcome.kind == "launch-failed"
+    assert outcome.actual_usd == 0
