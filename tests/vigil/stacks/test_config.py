@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from vigil.errors import SettingsError
 from vigil.paths import configs_dir
@@ -18,6 +20,7 @@ from vigil.stacks.config import (
     config_schema,
     parse_config,
 )
+from vigil.stacks.files import find_script
 
 # As the two files of Parris stand in its documentation.
 LAMBDA_CONFIG = {
@@ -198,3 +201,17 @@ def test_the_schema_refuses_what_the_code_refuses(change: dict[str, Any]) -> Non
 def test_a_configuration_survives_its_way_from_task_to_task() -> None:
     config = parse(tags={"team": "ml"}, arguments=["--epochs", "3"], read_prefixes=["accepted/model/"])
     assert TrainingStackConfig.model_validate(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_the_page_on_training_stacks_tells_of_every_key() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "training-stacks.md").read_text(encoding="utf-8")
+    reference = page.partition("## Configuration reference")[2]
+    assert [key for key in config_schema()["properties"] if f"`{key}`" not in reference] == []
+
+
+def test_every_shipped_example_can_be_launched() -> None:
+    examples = [file for file in (configs_dir() / "stacks").iterdir() if file.suffix == ".yaml"]
+    assert examples
+    for file in examples:
+        config = parse_config({file.name: yaml.safe_load(file.read_text(encoding="utf-8"))})
+        assert find_script(None, config.training_script_filename, config.s3_training_bucket)
