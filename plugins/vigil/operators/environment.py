@@ -1,8 +1,9 @@
-"""What a task finds in Airflow: settings, connections, its run's name."""
+"""What a task finds in Airflow: settings, connections, its own run and others."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -76,3 +77,14 @@ def run_moment(context: Context) -> datetime:
     if run_after is None:
         raise ValueError(f"The run {context['run_id']} has no time after which it was due.")
     return to_utc(run_after)
+
+
+def still_going_on(context: Context) -> Callable[[str], bool]:
+    """Return what tells whether another run, by its name, may still train on what it has claimed."""
+
+    def is_going_on(name: str) -> bool:
+        dag_id, _, run_id = name.partition("/")
+        ti = context["ti"]
+        return bool(ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=["running", "queued"]))
+
+    return is_going_on

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.amazon.aws.triggers.sqs import SqsSensorTrigger
 from airflow.sdk import (
@@ -18,12 +17,9 @@ from airflow.sdk import (
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vigil.operators.environment import load_settings, open_aws, open_database
+from vigil.operators.environment import load_settings, open_aws, open_database, still_going_on
 from vigil.operators.open_run import open_run
 from vigil.operators.requests import begin, name_of_run, settle_request
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +102,3 @@ def settle_image(request: Any) -> None:
     opened = open_run(request)
     with connected(open_database(opened.settings)) as connection:
         settle_image(connection, opened.request, now())
-
-
-def still_going_on(context: Context) -> Callable[[str], bool]:
-    """Return what tells whether another run, by its name, may still train on what it has claimed."""
-
-    def is_going_on(name: str) -> bool:
-        dag_id, _, run_id = name.partition("/")
-        ti = context["ti"]
-        return bool(ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=["running", "queued"]))
-
-    return is_going_on

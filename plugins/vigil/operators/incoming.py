@@ -10,8 +10,7 @@ from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vigil.operators.environment import load_settings, open_aws, open_database
-from vigil.operators.images import still_going_on
+from vigil.operators.environment import load_settings, open_aws, open_database, still_going_on
 from vigil.operators.open_run import OpenRun, open_run
 from vigil.operators.requests import begin, name_of_run, settle_request
 from vigil.operators.telling import publish_what_waits

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from vigil.operators.environment import load_settings, open_aws
-from vigil.operators.images import still_going_on
+from vigil.operators.environment import load_settings, open_aws, still_going_on
 from vigil.operators.telling import send_notice
 
 if TYPE_CHECKING:
