@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from pymysql.connections import Connection
 
 from tests.dags.runs import returned, run_dag, task_states
@@ -16,9 +21,11 @@ from tests.vigil.stacks.launches import HOURS_A_SECOND, Launcher, make_ground
 from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.operators.stack_trigger import TrainingStackTrigger
+from vigil.operators.stacks import LaunchTrainingStackOperator
 from vigil.settings import Settings
-from vigil.stacks.inventory import TrainingStack, training_stacks
+from vigil.stacks.inventory import TrainingStack, living_instances, training_stacks
 from vigil.stacks.launch import Launch
+from vigil.stacks.outcome import keep_outcome
 from vigil.windows import now
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
@@ -257,3 +264,82 @@ def test_a_sweep_finds_the_stack_of_a_run_that_nobody_knows(launcher: Launcher) 
 def test_a_sweep_with_nothing_to_do_is_skipped(launcher: Launcher) -> None:
     run = run_dag(SWEEP, now() + timedelta(minutes=15))
     assert task_states(run) == {"sweep_stacks": "skipped"}
+
+
+def test_a_launch_whose_airflow_is_killed_right_after_it_made_the_stack_ends_all_the_same(
+    launcher: Launcher,
+) -> None:
+    said = asked(
+        launcher, HANGS, termination_method="at-fixed-time", time_limit=15 * HOURS_A_SECOND, grace_seconds=2
+    )
+    program = (
+        "from tests.dags.runs import run_dag; from vigil.windows import now; "
+        f"run_dag({LAUNCH!r}, now(), {said!r})"
+    )
+    airflow = subprocess.Popen(
+        [sys.executable, "-c", program],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_for(lambda: stacks(launcher), "the stack", 60)
+    finally:
+        os.killpg(airflow.pid, signal.SIGKILL)
+        airflow.wait(timeout=20)
+    (stack,) = stacks(launcher)
+    ec2 = launcher.aws.client("ec2")
+    wait_for(lambda: not living_instances(ec2, launcher.ground.environment), "the end of the instance", 60)
+    assert stack.deadline is not None
+    assert now() <= stack.deadline + timedelta(seconds=5)
+    # The minute of its schedule lies up to two minutes ahead.
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion by the schedule", 150)
+
+
+def operator(launch: Launch) -> LaunchTrainingStackOperator:
+    return LaunchTrainingStackOperator(task_id="launch", launch=launch.to_json())
+
+
+def test_killing_the_task_on_a_worker_deletes_the_stack(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    operator(launch).on_kill()
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
+
+
+def test_a_stack_that_cannot_be_deleted_loses_its_instance_is_tried_again_and_fails_the_task(
+    launcher: Launcher,
+) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    event = {"stack_id": stack.id, "seen": "DELETE_FAILED", "attempt": 1}
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(launch).resume_deleting({}, event)
+    assert deferred.value.trigger.attempt == 2
+    wait_for(lambda: not launcher.alive(launch), "the end of the instance")
+    with pytest.raises(AirflowFailException, match="sweep_training_stacks goes on"):
+        operator(launch).resume_deleting({}, event | {"attempt": 3})
+
+
+def test_a_retry_after_the_end_tells_it_again_and_launches_nothing(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\nexit 0\n")
+    stack = launcher.launch(launch)
+    outcome = launcher.ended(launch, stack)
+    keep_outcome(launcher.aws, launch, outcome)
+    launcher.delete(stack)
+    assert operator(launch).execute({}) == outcome.to_json()
+    assert not stacks(launcher)
+
+
+def test_a_task_that_failed_in_an_unforeseen_way_leaves_nothing(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, connection: Connection[Any]
+) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("vigil.stacks.outcome.outcome_of", breaks)
+    run = run_dag(LAUNCH, now(), asked(launcher, "#!/bin/bash\nexit 0\n"))
+    assert run.state == "failed"
+    assert task_states(run)["leave_nothing"] == "success"
+    wait_for(lambda: not stacks(launcher), "the deletion")
+    assert [kind for kind, _, _ in notices(connection)] == ["training-stack-failed"]

@@ -18,7 +18,7 @@ from vigil.stacks.launch import Launch
 from vigil.stacks.launching import launch_or_adopt
 from vigil.stacks.outcome import Outcome, outcome_of
 from vigil.stacks.resolving import put_on_s3, settle_launch
-from vigil.stacks.template import Ground
+from vigil.stacks.template import Ground, StackRequest
 from vigil.windows import now
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "deploy" / "training-stacks.yaml"
@@ -98,6 +98,20 @@ class Launcher:
         return launch_or_adopt(
             self.aws, launch, self.ground, since=now() - timedelta(hours=1), now=now(), poll_s=0.1
         )
+
+    def make(self, launch: Launch, request: StackRequest) -> TrainingStack:
+        """Have CloudFormation make a stack that the test has changed."""
+        cloudformation = self.aws.client("cloudformation")
+        made = cloudformation.create_stack(
+            StackName=launch.name,
+            RoleARN=self.ground.stack_role_arn,
+            OnFailure="DELETE",
+            **request.arguments(),
+        )
+        stack = find_stack(cloudformation, made["StackId"])
+        assert stack is not None
+        assert stack.status == "CREATE_COMPLETE", stack
+        return stack
 
     def ended(self, launch: Launch, stack: TrainingStack, limit_s: float = END_LIMIT_S) -> Outcome:
         """Wait until the instance has ended, and return how."""

@@ -14,7 +14,6 @@ import pytest
 
 from tests.vigil.stacks.launches import HOURS_A_SECOND, Launcher, goes_on, is_over
 from tests.waiting import wait_for
-from vigil.stacks.inventory import TrainingStack, find_stack
 from vigil.stacks.launch import Launch
 from vigil.stacks.sweeping import sweep
 from vigil.stacks.template import StackRequest, stack_request
@@ -63,23 +62,9 @@ def at_the_second(request: StackRequest) -> StackRequest:
     return dataclasses.replace(request, template=json.dumps(template), parameters=parameters)
 
 
-def make(launcher: Launcher, launch: Launch, request: StackRequest) -> TrainingStack:
-    cloudformation = launcher.aws.client("cloudformation")
-    made = cloudformation.create_stack(
-        StackName=launch.name,
-        RoleARN=launcher.ground.stack_role_arn,
-        OnFailure="DELETE",
-        **request.arguments(),
-    )
-    stack = find_stack(cloudformation, made["StackId"])
-    assert stack is not None
-    assert stack.status == "CREATE_COMPLETE", stack
-    return stack
-
-
 def test_the_timer_alone_ends_a_script_that_hangs(launcher: Launcher) -> None:
     launch = limited(launcher, HANGS, 8)
-    stack = make(launcher, launch, without_schedule(stack_request(launch, launcher.ground, now())))
+    stack = launcher.make(launch, without_schedule(stack_request(launch, launcher.ground, now())))
     outcome = launcher.ended(launch, stack)
     assert outcome.kind == "limit-reached"
     ended_at, deadline = launcher.instance(launch).ended_at, stack.deadline
@@ -92,7 +77,7 @@ def test_the_timer_alone_ends_a_script_that_hangs(launcher: Launcher) -> None:
 def test_the_timer_alone_ends_a_machine_whose_runner_is_gone(launcher: Launcher) -> None:
     script = "#!/bin/bash\npkill -9 -f run_training_script\nkill -9 -1\nsleep 1000\n"
     launch = limited(launcher, script, 8)
-    stack = make(launcher, launch, without_schedule(stack_request(launch, launcher.ground, now())))
+    stack = launcher.make(launch, without_schedule(stack_request(launch, launcher.ground, now())))
     launcher.ended(launch, stack)
     ended_at, deadline = launcher.instance(launch).ended_at, stack.deadline
     assert ended_at is not None
@@ -103,7 +88,7 @@ def test_the_timer_alone_ends_a_machine_whose_runner_is_gone(launcher: Launcher)
 def test_the_schedule_alone_deletes_a_stack_whose_timer_was_never_armed(launcher: Launcher) -> None:
     launch = limited(launcher, HANGS, 5)
     request = at_the_second(without_timer(stack_request(launch, launcher.ground, now())))
-    stack = make(launcher, launch, request)
+    stack = launcher.make(launch, request)
     wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
     assert not launcher.alive(launch)
     assert launcher.ended(launch, stack).kind == "limit-reached"
@@ -112,7 +97,7 @@ def test_the_schedule_alone_deletes_a_stack_whose_timer_was_never_armed(launcher
 def test_the_sweep_alone_ends_a_stack_past_its_deadline(launcher: Launcher) -> None:
     launch = limited(launcher, HANGS, 3)
     request = without_schedule(without_timer(stack_request(launch, launcher.ground, now())))
-    stack = make(launcher, launch, request)
+    stack = launcher.make(launch, request)
     assert not sweep(launcher.aws, launcher.ground.environment, goes_on, now)
     later = request.deadline + timedelta(seconds=1)
     swept = sweep(launcher.aws, launcher.ground.environment, goes_on, lambda: later)
@@ -200,7 +185,7 @@ def test_a_machine_whose_timer_cannot_be_armed_runs_nothing(launcher: Launcher) 
     request = stack_request(launch, launcher.ground, now())
     broken = request.parameters["UserData"].replace("systemd-run --unit=vigil-end", "false")
     request = dataclasses.replace(request, parameters=request.parameters | {"UserData": broken})
-    outcome = launcher.ended(launch, make(launcher, launch, request))
+    outcome = launcher.ended(launch, launcher.make(launch, request))
     assert outcome.kind == "lost"
     assert not launcher.keys(launch, "log/")
 
@@ -216,7 +201,7 @@ def test_a_machine_whose_clock_is_wrong_ends_at_the_deadline_all_the_same(launch
     )
     assert wrong != request.parameters["UserData"]
     request = dataclasses.replace(request, parameters=request.parameters | {"UserData": wrong})
-    stack = make(launcher, launch, request)
+    stack = launcher.make(launch, request)
     outcome = launcher.ended(launch, stack)
     assert outcome.kind == "limit-reached"
     result = launcher.result(launch)
