@@ -121,7 +121,8 @@ class TrainingStackTrigger(BaseTrigger):
             return "gone"
         if self.until == "gone":
             return stack.status if stack.status == "DELETE_FAILED" else None
-        if stack.has_failed or stack.launch != self.launch:
+        # In the middle of an update a stack may still bear the tags of the launch before.
+        if stack.has_failed or (stack.launch != self.launch and not stack.is_changing):
             return stack.status
         pages = ec2.get_paginator("describe_instances").paginate(
             Filters=launch_filters(self.job, self.launch)

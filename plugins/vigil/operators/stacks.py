@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from vigil.operators.environment import load_settings, open_aws
+from vigil.operators.environment import load_settings, open_aws, run_moment
 from vigil.operators.stack_trigger import TrainingStackTrigger
 from vigil.operators.telling import send_notice
 
@@ -34,7 +34,7 @@ def settle_launch() -> dict[str, Any]:
     """Settle what is launched, what it may cost and how long it lasts; in a dry run, only show it.
 
     Raises:
-        SettingsError: something that was said cannot be done; nothing was paid for.
+        AirflowFailException: something that was said cannot be done; nothing was paid for.
         AirflowSkipException: it is a dry run.
     """
     from vigil.errors import SettingsError
@@ -63,7 +63,8 @@ def settle_launch() -> dict[str, Any]:
         identity = f"training-stack-failed/{context['run_id']}"[:250]
         text = f"{name}: nothing was launched in {context['run_id']}.\n{error}"
         send_notice(settings, aws, Notice(identity, "training-stack-failed", name, text))
-        raise
+        # Another try would say the same.
+        raise AirflowFailException(str(error)) from error
     for line in launch.lines():
         log.info("%s", line)
     if said["dry_run"]:
@@ -94,20 +95,19 @@ class LaunchTrainingStackOperator(BaseOperator):
         from vigil.stacks.launching import StackInTheWayError, launch_or_adopt
         from vigil.stacks.outcome import kept_outcome
         from vigil.stacks.template import ground_of
-        from vigil.windows import now, to_utc
+        from vigil.windows import now
 
         settings, aws, launch = self._opened()
         kept = kept_outcome(aws, launch)
         if kept is not None:
             self.log.info("An earlier try has seen the end.")
             return self._close(settings, aws, launch, kept)
-        started_at = context["dag_run"].start_date
         try:
             stack = launch_or_adopt(
                 aws,
                 launch,
                 ground_of(settings, aws.session.region_name),
-                since=to_utc(started_at) if started_at else now(),
+                since=run_moment(context),
                 now=now(),
                 poll_s=settings.poll_interval_s,
             )

@@ -38,7 +38,7 @@ def launch_or_adopt(
         aws: clients.
         launch: what is launched.
         ground: what the stack stands on.
-        since: when the run began; no try of it was earlier. Naive UTC.
+        since: when the run was due; no try of it was earlier. Naive UTC.
         now: moment that the deadline is reckoned from. Naive UTC.
         poll_s: seconds between two looks at a stack that is in the way.
 

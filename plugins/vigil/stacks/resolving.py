@@ -92,7 +92,7 @@ def find_image(aws: Aws, name: str) -> MachineImage:
     """Return an image by its id, or by the SSM parameter that holds one.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is none, or no training script can run on it.
     """
     try:
         image_id = name if name.startswith("ami-") else _parameter(aws, name)
@@ -104,9 +104,12 @@ def find_image(aws: Aws, name: str) -> MachineImage:
     if not found:
         raise SettingsError(f"There is no image {name} in this region.")
     image = found[0]
-    return MachineImage(
-        image_id, image.get("RootDeviceName", "/dev/xvda"), image.get("PlatformDetails", "Linux/UNIX")
-    )
+    platform = image.get("PlatformDetails", "Linux/UNIX")
+    if platform.startswith("Windows"):
+        raise SettingsError(
+            f"The image {name} is of {platform}: a training script needs a Linux with systemd."
+        )
+    return MachineImage(image_id, image.get("RootDeviceName", "/dev/xvda"), platform)
 
 
 def _parameter(aws: Aws, name: str) -> str:

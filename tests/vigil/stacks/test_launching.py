@@ -222,6 +222,8 @@ def test_a_replacement_that_cannot_be_made_leaves_the_old_one_running(launcher: 
     assert found.launch == first.id
     assert len(launcher.alive(first)) == 1
     assert not launcher.alive(second)
+    outcome = outcome_of(launcher.aws, second, stack.id, now() + timedelta(hours=1), now())
+    assert outcome.kind == "launch-failed"
     launcher.delete(found)
 
 
@@ -266,6 +268,15 @@ def test_a_stack_that_cannot_be_made_leaves_nothing_and_says_why(launcher: Launc
 def test_an_image_that_is_not_there_is_refused_before_anything_is_made(launcher: Launcher) -> None:
     with pytest.raises(SettingsError, match="There is no image ami-00000000"):
         launcher.settle(HANGS, image="ami-00000000")
+
+
+def test_an_image_of_windows_is_refused(launcher: Launcher) -> None:
+    ec2 = launcher.aws.client("ec2")
+    windows = next(
+        image["ImageId"] for image in ec2.describe_images()["Images"] if image.get("Platform") == "windows"
+    )
+    with pytest.raises(SettingsError, match="needs a Linux"):
+        launcher.settle(HANGS, image=windows)
 
 
 def test_a_spot_instance_is_asked_for_at_the_frozen_price(launcher: Launcher) -> None:
