@@ -104,12 +104,11 @@ def find_image(aws: Aws, name: str) -> MachineImage:
     if not found:
         raise SettingsError(f"There is no image {name} in this region.")
     image = found[0]
-    platform = image.get("PlatformDetails", "Linux/UNIX")
-    if platform.startswith("Windows"):
-        raise SettingsError(
-            f"The image {name} is of {platform}: a training script needs a Linux with systemd."
-        )
-    return MachineImage(image_id, image.get("RootDeviceName", "/dev/xvda"), platform)
+    if image.get("Platform", "").lower() == "windows":
+        raise SettingsError(f"The image {name} is of Windows: a training script needs a Linux with systemd.")
+    return MachineImage(
+        image_id, image.get("RootDeviceName", "/dev/xvda"), image.get("PlatformDetails", "Linux/UNIX")
+    )
 
 
 def _parameter(aws: Aws, name: str) -> str:
