@@ -19,6 +19,7 @@ reaches S3.
 import calendar
 import contextlib
 import email.utils
+import http.client
 import json
 import os
 import signal
@@ -26,8 +27,7 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 
 WORK = "/opt/vigil"
 OUTPUT = os.path.join(WORK, "output")
@@ -35,7 +35,8 @@ OUTPUT = os.path.join(WORK, "output")
 PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 UPLOAD_ATTEMPTS = 3
-UPLOAD_LIMIT_S = 300
+# However little time is left, an upload may take this long.
+LEAST_UPLOAD_S = 10.0
 # A script that a SIGTERM killed died of the machine's going down if that is told within this time.
 POWER_OFF_S = 2.0
 # How long a killed script, or its last words, are waited for.
@@ -44,10 +45,11 @@ CUT = b"\n[vigil: the log is longer than its limit; the rest is dropped]\n"
 
 
 class S3:
-    """The AWS CLI, as far as it is used here."""
+    """The AWS CLI, as far as it is used here; it may take as long as the machine has left."""
 
-    def __init__(self, region):
+    def __init__(self, region, clock):
         self._options = ["--only-show-errors", "--region", region]
+        self._clock = clock
         self.errors = []
 
     def copy(self, source, target, content=None):
@@ -55,23 +57,24 @@ class S3:
         return self._run(["cp", source, target], content)
 
     def sync(self, folder, target):
-        """Copy what is new below a folder; return whether it worked."""
+        """Copy what is new below a folder; return whether all of it was."""
         return self._run(["sync", folder, target], None)
 
     def _run(self, arguments, content):
         for attempt in range(UPLOAD_ATTEMPTS):
+            limit = max(self._clock.left(), LEAST_UPLOAD_S)
             try:
                 done = subprocess.run(
                     ["aws", "s3", *arguments, *self._options],
                     input=content,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    timeout=UPLOAD_LIMIT_S,
+                    timeout=limit,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                self.errors.append("{} took longer than {} s".format(arguments, UPLOAD_LIMIT_S))
-                continue
+                self.errors.append("{} took longer than {:.0f} s".format(arguments, limit))
+                return False
             if done.returncode == 0:
                 return True
             self.errors.append(done.stdout.decode(errors="replace").strip()[-500:])
@@ -87,8 +90,10 @@ class Log:
         self._target = target
         self._left = limit
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._parts = 0
         self._open = None
+        self._unsent = []
         self.bytes = 0
         self.is_cut = False
 
@@ -111,15 +116,22 @@ class Log:
             self.upload()
 
     def upload(self):
-        """Put the part that is open on S3."""
+        """Put every part that is not there yet on S3; return whether all of them are."""
+        with self._sending:
+            self._close_part()
+            for path in list(self._unsent):
+                if not self._s3.copy(path, "{}/{}".format(self._target, os.path.basename(path))):
+                    return False
+                self._unsent.remove(path)
+                os.remove(path)
+            return True
+
+    def _close_part(self):
         with self._lock:
-            if self._open is None:
-                return
-            self._open.close()
-            self._open = None
-            path = self._path()
-        if self._s3.copy(path, "{}/{}".format(self._target, os.path.basename(path))):
-            os.remove(path)
+            if self._open is not None:
+                self._open.close()
+                self._open = None
+                self._unsent.append(self._path())
 
     def _append(self, chunk):
         with self._lock:
@@ -151,17 +163,24 @@ class Clock:
 
 def time_of_s3(region):
     """Return the seconds since the epoch, and how far the machine's own clock is off, if that is known."""
-    url = os.environ.get("AWS_ENDPOINT_URL") or "https://s3.{}.amazonaws.com".format(region)
+    url = urllib.parse.urlsplit(
+        os.environ.get("AWS_ENDPOINT_URL") or "https://s3.{}.amazonaws.com".format(region)
+    )
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.netloc, timeout=10)
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the address is AWS's
-            date = answer.headers["Date"]
-    except urllib.error.HTTPError as error:
-        # It refuses strangers, and tells them the time.
-        date = error.headers["Date"]
-    except OSError as error:
-        say("S3 does not tell the time ({}): the machine's own clock is taken".format(error))
+        # It refuses strangers, or sends them elsewhere, and tells them the time.
+        connection.request("HEAD", "/")
+        date = email.utils.parsedate(connection.getresponse().getheader("Date") or "")
+    except (OSError, http.client.HTTPException) as error:
+        say("S3 does not tell the time: {}".format(error))
+        date = None
+    finally:
+        connection.close()
+    if date is None:
+        say("the machine's own clock is taken")
         return time.time(), None
-    now = calendar.timegm(email.utils.parsedate(date))
+    now = calendar.timegm(date)
     return now, round(time.time() - now, 1)
 
 
@@ -219,8 +238,8 @@ class Run:
     def __init__(self, folder, deadline, region):
         self._folder = folder
         self._deadline = deadline
-        self._s3 = S3(region)
         self._clock = Clock(calendar.timegm(time.strptime(deadline, "%Y-%m-%dT%H:%M:%SZ")), region)
+        self._s3 = S3(region, self._clock)
         self._powered_off = threading.Event()
         self._ended = threading.Event()
         self._launch = self._fetch_launch()
@@ -231,37 +250,42 @@ class Run:
         self._powered_off.set()
 
     def arm_timer(self):
-        """Arm a second timer: the first one began to count at boot, which came a while after the launch."""
+        """Arm a timer by the time that S3 tells, in place of the first one, which had only this machine's."""
+        if self._clock.offset_s is None:
+            return
         left = max(self._clock.left(), 1)
         command = ["systemd-run", "--unit=vigil-deadline", "--on-active={:.0f}s".format(left)]
         command += ["--timer-property=AccuracySec=1s", "systemctl", "poweroff", "--force", "--force"]
-        if subprocess.run(command, check=False).returncode != 0:
+        if subprocess.run(command, check=False).returncode == 0:
+            subprocess.run(["systemctl", "stop", "vigil-end.timer"], check=False)
+        else:
             say("the second timer could not be armed; the first one holds")
 
     def run(self):
         """Run the script to its end or to the deadline, and return how it ended."""
         started_at = time.monotonic()
         script = self._start()
-        threads = [
-            threading.Thread(target=self._read, args=(script,), daemon=True),
-            threading.Thread(target=self._upload_now_and_then, daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
+        reader = threading.Thread(target=self._read, args=(script,), daemon=True)
+        uploader = threading.Thread(target=self._upload_now_and_then, daemon=True)
+        reader.start()
+        uploader.start()
         self._wait_for_end(script)
         # Whatever it left running would hold its output open.
         script.signal(signal.SIGKILL)
         self._tell_why(script)
         self._ended.set()
-        for thread in threads:
-            thread.join(timeout=max(self._clock.left(), SETTLING_S))
-        self._upload()
+        # What left the script's process group may hold its output open for ever.
+        reader.join(timeout=SETTLING_S)
+        uploader.join(timeout=max(self._clock.left(), SETTLING_S))
+        log_is_kept, output_is_kept = self._upload()
         return {
             "ended_by": script.stopped_by or "script",
             "exit_status": script.status,
             "ran_s": round(time.monotonic() - started_at, 1),
             "log_bytes": self._log.bytes,
             "log_is_cut": self._log.is_cut,
+            "log_is_kept": log_is_kept,
+            "output_is_kept": output_is_kept,
             "clock_offset_s": self._clock.offset_s,
             "errors": self._s3.errors[-5:],
         }
@@ -324,9 +348,12 @@ class Run:
             self._upload()
 
     def _upload(self):
-        self._log.upload()
-        if os.listdir(OUTPUT):
-            self._s3.sync(OUTPUT, self._folder + "/output")
+        """Put log and output on S3; return of each whether all of it is there."""
+        output_is_kept = True
+        # The script may have taken its folder away.
+        if os.path.isdir(OUTPUT) and os.listdir(OUTPUT):
+            output_is_kept = self._s3.sync(OUTPUT, self._folder + "/output")
+        return self._log.upload(), output_is_kept
 
 
 def say(text):

@@ -174,6 +174,8 @@ def _update(
     stack.parameters = parameters if parameters is not None else stack.parameters
     stack.role_arn = role_arn or stack.role_arn
     stack.tags = tags if tags is not None else stack.tags
+    _enter(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+    resources.clean_up()
     _enter(stack, "UPDATE_COMPLETE")
 
 
@@ -182,7 +184,7 @@ def _roll_back_update(stack: Stack, before: tuple[Any, Any, Any], error: Excepti
     stack.template, stack.template_dict, stack.parameters = before
     try:
         resources: Any = stack.resource_map
-        resources.update(stack.template_dict, stack.parameters, stack.tags)
+        resources.take_back(stack.template_dict, stack.parameters, stack.tags)
     except Exception as failure:
         log.warning("Stack %s could not be rolled back", stack.name, exc_info=True)
         _enter(stack, "UPDATE_ROLLBACK_FAILED", str(failure))

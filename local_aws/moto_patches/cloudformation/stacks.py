@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from moto.cloudformation import models, parsing
@@ -136,8 +137,53 @@ class LiveResources(parsing.ResourceMap):
         parameters: dict[str, Any] | None = None,
         tags: dict[str, str] | None = None,
     ) -> None:
-        """Make what is new, change what differs, and then remove what is wanted no more."""
+        """Make what is new and change what differs; `clean_up` follows, or `take_back`."""
         before = self._resource_json_map
+        self._changed: list[str] = []
+        self._replaced: list[tuple[str, Resource]] = []
+        self._use_anew(template, parameters, tags)
+        self._stale = {
+            name: before[name] for name in reversed(creation_order(before)) if self._is_unwanted(name)
+        }
+        with self._making():
+            for name in creation_order(self._resource_json_map):
+                if name in self._parsed_resources and name not in self._stale:
+                    self._replaced += [(name, resource) for resource in self._change(name)]
+                elif name not in self._stale:
+                    self[name]
+
+    def clean_up(self) -> None:
+        """Remove what an update wants no more; what cannot be removed is told, and no longer the stack's."""
+        for name, resource in reversed(self._replaced):
+            self._try(name, resource.cf_resource_type, partial(self._remove, resource))
+        for name, declared in self._stale.items():
+            self._try(name, declared["Type"], partial(self._remove_declared, name, declared))
+        self._replaced, self._stale = [], {}
+
+    def take_back(
+        self, template: dict[str, Any], parameters: dict[str, Any] | None, tags: dict[str, str] | None
+    ) -> None:
+        """Undo what an update has changed, and touch nothing else."""
+        failed = self._resource_json_map
+        made_instead = []
+        for name, resource in self._replaced:
+            made_instead.append((name, self._parsed_resources[name]))
+            self._parsed_resources[name] = resource
+        self._use_anew(template, parameters, tags)
+        with self._making():
+            for name in creation_order(self._resource_json_map):
+                if name in self._changed:
+                    self._change(name)
+        self._replaced = made_instead
+        self._stale = {
+            name: failed[name] for name in reversed(creation_order(failed)) if self._is_unwanted(name)
+        }
+        self.clean_up()
+
+    def _use_anew(
+        self, template: dict[str, Any], parameters: dict[str, Any] | None, tags: dict[str, str] | None
+    ) -> None:
+        """Go by another template, other parameters and tags from now on."""
         self._has_new_tags = tags is not None and tags != self.tags
         if tags is not None:
             self.tags = dict(tags)
@@ -148,18 +194,15 @@ class LiveResources(parsing.ResourceMap):
             self._parsed_resources.pop(name, None)
         self.resolved_parameters = {}
         super().load()
-        with self._making():
-            stale = [name for name in reversed(creation_order(before)) if self._is_unwanted(name)]
-            replaced: list[Resource] = []
-            for name in creation_order(self._resource_json_map):
-                if name in self._parsed_resources and name not in stale:
-                    replaced += self._change(name)
-                elif name not in stale:
-                    self[name]
-            for resource in replaced:
-                self._remove(resource)
-            for name in stale:
-                self._remove_declared(name, before[name])
+
+    def _try(self, name: str, type_name: str, removal: Callable[[], None]) -> None:
+        try:
+            removal()
+        except Exception as error:
+            log.warning("%s could not be removed", name, exc_info=True)
+            self._record(name, type_name, "", "DELETE_FAILED", _reason(error))
+            if name in self._stale:
+                self._parsed_resources.pop(name, None)
 
     def delete(self) -> None:
         """Remove every resource that is not to be retained, dependents first."""
@@ -236,6 +279,7 @@ class LiveResources(parsing.ResourceMap):
             return []
         if kind.needs_replacement(properties, present.properties):
             return self._replace(kind, name, properties, present)
+        self._changed.append(name)
         kind.apply(self._region_of(name), present.physical_resource_id, properties, present.properties)
         present.properties = properties
         present.attributes = kind.attributes_of(self._region, present.physical_resource_id, properties)
@@ -260,6 +304,7 @@ class LiveResources(parsing.ResourceMap):
     def _change_of_moto(self, name: str, declared: dict[str, Any]) -> None:
         if declared == self._made.get(name):
             return
+        self._changed.append(name)
         changed = parsing.parse_and_update_resource(
             name, declared, self, account_id=self._account_id, region_name=self._region_name
         )

@@ -10,13 +10,14 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from vigil.aws import error_code, error_message
 from vigil.sagemaker_jobs import is_throttling
 from vigil.stacks.inventory import TrainingStack, launch_filters, read_instances, read_stack
 
 _LONGEST_PAUSE_S = 60.0
+_LOOKS_IN_VAIN = 5
 
 
 class TrainingStackTrigger(BaseTrigger):
@@ -58,6 +59,7 @@ class TrainingStackTrigger(BaseTrigger):
         self.latest = latest
         self.detached = detached
         self.attempt = attempt
+        self._looks_in_vain = 0
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what a triggerer needs to build this trigger again."""
@@ -85,11 +87,11 @@ class TrainingStackTrigger(BaseTrigger):
             while True:
                 try:
                     seen = await self._look(cloudformation, ec2)
-                except ClientError as error:
-                    if not is_throttling(error):
+                except (ClientError, BotoCoreError) as error:
+                    if isinstance(error, ClientError) and not _may_pass(error):
                         raise
                     pause = min(pause * 2, _LONGEST_PAUSE_S)
-                    self.log.warning("AWS asks for patience, next look at %s in %g s", self.job, pause)
+                    self.log.warning("Next look at %s in %g s: %s", self.job, pause, error)
                 else:
                     pause = self.poll_s
                     if seen is not None:
@@ -128,7 +130,10 @@ class TrainingStackTrigger(BaseTrigger):
             Filters=launch_filters(self.job, self.launch)
         )
         instances = [one async for page in pages for one in read_instances(page)]
-        return "ended" if instances and not any(one.is_alive for one in instances) else None
+        # EC2 forgets what ended an hour ago, and may take a moment to know what has just begun.
+        self._looks_in_vain = 0 if instances or stack.is_changing else self._looks_in_vain + 1
+        ended = instances and not any(one.is_alive for one in instances)
+        return "ended" if ended or self._looks_in_vain == _LOOKS_IN_VAIN else None
 
     async def _stack(self, cloudformation: Any) -> TrainingStack | None:
         try:
@@ -141,3 +146,8 @@ class TrainingStackTrigger(BaseTrigger):
 
     async def _client(self, service: str) -> Any:
         return await AwsGenericHook(aws_conn_id=self.aws_conn_id, client_type=service).get_async_conn()
+
+
+def _may_pass(error: ClientError) -> bool:
+    """Tell whether the same call may work in a while: a training is not given up for a moment's trouble."""
+    return is_throttling(error) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500

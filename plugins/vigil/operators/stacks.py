@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # The guest, the schedule and a sweep have had their time by then.
 _AFTER_DEADLINE_S = 120.0
-_DELETION_LIMIT_S = 15 * 60.0
 _DELETIONS = 3
 log = logging.getLogger(__name__)
 
@@ -101,14 +100,14 @@ class LaunchTrainingStackOperator(BaseOperator):
         kept = kept_outcome(aws, launch)
         if kept is not None:
             self.log.info("An earlier try has seen the end.")
-            return self._close(settings, aws, launch, kept)
+            return self._clear_away(settings, aws, launch, kept)
         try:
             stack = launch_or_adopt(
                 aws,
                 launch,
                 ground_of(settings, aws.session.region_name),
                 since=run_moment(context),
-                now=now(),
+                clock=now,
                 poll_s=settings.poll_interval_s,
             )
         except StackInTheWayError as error:
@@ -120,7 +119,7 @@ class LaunchTrainingStackOperator(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Keep how the launch ended, have the stack deleted, and wait until it is gone."""
-        from vigil.stacks.ending import delete_stack_of
+        from vigil.stacks.ending import terminate_instances_of
         from vigil.stacks.inventory import find_stack
         from vigil.stacks.outcome import keep_outcome, kept_outcome, last_log_lines, outcome_of
         from vigil.windows import now
@@ -129,14 +128,15 @@ class LaunchTrainingStackOperator(BaseOperator):
         stack = find_stack(aws.client("cloudformation"), event["stack_id"])
         outcome = kept_outcome(aws, launch)
         if outcome is None:
+            if event["seen"] != "ended":
+                # Its cost is told now, so it must not go on.
+                terminate_instances_of(aws, launch.name, launch.id)
             deadline = (stack.deadline if stack else None) or now()
             outcome = outcome_of(aws, launch, event["stack_id"], deadline, now())
             for line in last_log_lines(aws, launch):
                 self.log.info("%s | %s", launch.name, line)
             keep_outcome(aws, launch, outcome)
-        if not delete_stack_of(aws.client("cloudformation"), event["stack_id"], launch.id):
-            return self._close(settings, aws, launch, outcome)
-        return self._wait_until_gone(settings, launch, event["stack_id"])
+        return self._clear_away(settings, aws, launch, outcome)
 
     def resume_deleting(self, context: Context, event: dict[str, Any]) -> Any:
         """Look whether the deletion came about; if not, terminate the instance directly and try again."""
@@ -150,7 +150,7 @@ class LaunchTrainingStackOperator(BaseOperator):
                     f"The stack {event['stack_id']} cannot be deleted ({event['seen']}); its instance is "
                     "terminated. sweep_training_stacks goes on trying: look at the stack's events."
                 )
-            end_directly(aws, launch, event["stack_id"])
+            end_directly(aws, launch.name, launch.id, event["stack_id"])
             return self._wait_until_gone(settings, launch, event["stack_id"], event["attempt"] + 1)
         outcome = kept_outcome(aws, launch)
         if outcome is None:
@@ -203,9 +203,10 @@ class LaunchTrainingStackOperator(BaseOperator):
         )
 
     def _wait_until_gone(self, settings: Settings, launch: Launch, stack_id: str, attempt: int = 1) -> None:
+        from vigil.stacks.ending import DELETION_LIMIT_S
         from vigil.windows import now
 
-        latest = timegm(now().timetuple()) + _DELETION_LIMIT_S
+        latest = timegm(now().timetuple()) + DELETION_LIMIT_S
         self._wait(
             settings,
             launch,
@@ -216,53 +217,92 @@ class LaunchTrainingStackOperator(BaseOperator):
             attempt=attempt,
         )
 
+    def _clear_away(self, settings: Settings, aws: Aws, launch: Launch, outcome: Outcome) -> dict[str, Any]:
+        """Have the stack deleted, unless it serves another launch by now, and wait until it is gone."""
+        from vigil.stacks.ending import delete_stack_of
+        from vigil.stacks.inventory import find_stack
+
+        cloudformation = aws.client("cloudformation")
+        stack = find_stack(cloudformation, launch.name)
+        if stack is not None and delete_stack_of(cloudformation, stack.id, launch.id):
+            self._wait_until_gone(settings, launch, stack.id)
+        return self._close(settings, aws, launch, outcome)
+
     def _close(self, settings: Settings, aws: Aws, launch: Launch, outcome: Outcome) -> dict[str, Any]:
         """Look whether anything is left, tell people, and return the outcome or fail with it."""
-        from vigil.notices import Notice
-        from vigil.stacks.ending import left_of
-
-        left = [] if outcome.kind == "replaced" else left_of(aws, launch)
-        if left:
-            raise RuntimeError(f"Something of {launch.name} is left and costs: {', '.join(left)}.")
         for line in outcome.lines():
             self.log.info("%s", line)
-        self.log.info("Nothing billable is left.")
-        notice = Notice(
-            f"training-stack-ended/{launch.name}/{launch.id}",
-            "training-stack-ended" if outcome.succeeded else "training-stack-failed",
-            launch.name,
-            "\n".join(outcome.lines()),
-        )
-        send_notice(settings, aws, notice)
+        # The one that replaced it goes on.
+        if outcome.kind != "replaced":
+            _check_that_nothing_is_left(aws, launch)
+        _tell(settings, aws, outcome)
         if not outcome.succeeded:
             raise AirflowFailException(outcome.lines()[0])
         return outcome.to_json()
 
 
+def _check_that_nothing_is_left(aws: Aws, launch: Launch) -> None:
+    """Look for instances and volumes of a launch.
+
+    Raises:
+        RuntimeError: there are some.
+    """
+    from vigil.stacks.ending import left_of
+
+    left = left_of(aws, launch.name, launch.id)
+    if left:
+        raise RuntimeError(f"Something of {launch.name} is left and costs: {', '.join(left)}.")
+    log.info("Nothing billable is left.")
+
+
+def _tell(settings: Settings, aws: Aws, outcome: Outcome) -> None:
+    """Tell people how a launch ended, once."""
+    from vigil.notices import Notice
+
+    notice = Notice(
+        f"training-stack-ended/{outcome.job}/{outcome.launch}",
+        "training-stack-ended" if outcome.succeeded else "training-stack-failed",
+        outcome.job,
+        "\n".join(outcome.lines()),
+    )
+    send_notice(settings, aws, notice)
+
+
 @task(trigger_rule="all_done", retries=5, retry_delay=timedelta(seconds=30))
 def leave_nothing(launch: Any) -> None:
-    """Delete the stack of a launch that failed in an unforeseen way, and tell people."""
-    from vigil.notices import Notice
-    from vigil.stacks.ending import end_directly, left_of
-    from vigil.stacks.inventory import find_stack
+    """See to the end of a launch whose task was killed, or failed in a way that nobody foresaw.
+
+    Raises:
+        RuntimeError: something is left that costs; another try may find it gone.
+    """
+    from vigil.stacks.ending import end_and_wait
+    from vigil.stacks.inventory import find_deleted_stack, find_stack
     from vigil.stacks.launch import Launch
+    from vigil.stacks.outcome import keep_outcome, kept_outcome, outcome_of
+    from vigil.windows import now
 
     if launch is None:
-        log.info("Nothing was launched.")
+        log.info("Nothing was to be launched.")
         return
     settings = load_settings()
     aws = open_aws(settings)
     settled = Launch.from_json(launch)
-    stack = find_stack(aws.client("cloudformation"), settled.name)
-    if (
-        stack is None
-        or stack.launch != settled.id
-        or stack.status == "DELETE_IN_PROGRESS"
-        or settled.config.detach_on_kill
-    ):
-        log.info("Left: %s", ", ".join(left_of(aws, settled)) or "nothing")
+    if kept_outcome(aws, settled) is not None:
+        log.info("Its task has seen the end.")
         return
-    end_directly(aws, settled, stack.id)
-    text = f"{settled.name}: its task failed or was stopped, and the stack {stack.id} is deleted."
-    identity = f"training-stack-ended/{settled.name}/{settled.id}"
-    send_notice(settings, aws, Notice(identity, "training-stack-failed", settled.name, text))
+    cloudformation = aws.client("cloudformation")
+    stack = find_stack(cloudformation, settled.name)
+    if stack is None or stack.launch != settled.id:
+        since = run_moment(get_current_context())
+        stack = find_deleted_stack(cloudformation, settled.name, settled.id, since)
+    if stack is None:
+        log.info("No stack was made.")
+        return
+    if settled.config.detach_on_kill and not stack.is_gone:
+        log.info("%s goes on to its own end.", stack.id)
+        return
+    end_and_wait(aws, settled.name, settled.id, stack.id, settings.poll_interval_s)
+    outcome = outcome_of(aws, settled, stack.id, stack.deadline or now(), now())
+    keep_outcome(aws, settled, outcome)
+    _check_that_nothing_is_left(aws, settled)
+    _tell(settings, aws, outcome)

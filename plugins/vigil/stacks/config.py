@@ -7,6 +7,7 @@ they are. One model holds the keys of both, so that either file, or the trigger 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -33,8 +34,10 @@ _OTHER_SPELLINGS = {
     "key-pair": "ec2-keypair-name",
 }
 _OTHER_METHODS = {"training-completion": "on-complete", "around-cost": "around-cost-threshold"}
+# A parameter of a template takes 4,096 bytes, and each prefix stands in one behind the bucket's ARN.
+_PREFIXES_LIMIT = 2_000
 # What AWS allows in a tag.
-_TAG = r"^[\w\s+\-=.:/@]*$"
+_TAG = r"[\w +\-=.:/@]*"
 
 Hours = Annotated[float, Field(strict=True, gt=0, le=LONGEST_H, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(strict=True, gt=0, le=100_000, allow_inf_nan=False)]
@@ -64,7 +67,9 @@ class TrainingStackConfig(BaseModel):
     )
     s3_training_bucket: str | None = Field(
         default=None,
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        pattern=r"^[a-z0-9]([.-]?[a-z0-9])+$",
+        min_length=3,
+        max_length=63,
         description="Bucket that configuration and script are taken from; without it they are taken from "
         "include/configs/stacks/ and include/jobs/. Its name alone, no s3://. Also spelt s3_training_bucket.",
     )
@@ -149,7 +154,7 @@ class TrainingStackConfig(BaseModel):
     log_limit_mb: int = Field(
         default=256, strict=True, ge=1, le=10_240, description="More than this of the log is not kept."
     )
-    arguments: tuple[str, ...] = Field(
+    arguments: tuple[Annotated[str, Field(pattern=r"^[^\x00]*$")], ...] = Field(
         default=(), max_length=50, description="Arguments of the script. They can be read on S3: no secrets."
     )
     tags: dict[str, str] = Field(default={}, max_length=30, description="Tags of the stack and all in it.")
@@ -168,13 +173,21 @@ class TrainingStackConfig(BaseModel):
     @classmethod
     def _stays_in_its_folder(cls, name: str) -> str:
         parts = PurePosixPath(name).parts
-        if name.startswith("/") or "\\" in name or ".." in parts or "\0" in name or name.endswith("/"):
+        if (
+            name.startswith("/")
+            or name.endswith("/")
+            or ".." in parts
+            or not parts
+            or set(name) & set("\\\0")
+        ):
             raise ValueError(f"{name!r} leads out of the folder of scripts: give a path below it")
         return name
 
     @field_validator("read_prefixes")
     @classmethod
     def _are_folders(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        if len("".join(prefixes)) > _PREFIXES_LIMIT:
+            raise ValueError(f"together they are longer than {_PREFIXES_LIMIT} characters")
         for prefix in prefixes:
             if not prefix.endswith("/") or prefix.startswith("/") or any(c in prefix for c in "*?,${"):
                 raise ValueError(f"{prefix!r} is no prefix: write folder/, with a slash at its end")
@@ -183,10 +196,8 @@ class TrainingStackConfig(BaseModel):
     @field_validator("tags")
     @classmethod
     def _are_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        import re
-
         for key, value in tags.items():
-            if not 1 <= len(key) <= 128 or len(value) > 256 or not re.match(_TAG, key + value):
+            if not 1 <= len(key) <= 128 or len(value) > 256 or not re.fullmatch(_TAG, key + value):
                 raise ValueError(f"AWS does not take the tag {key!r}")
             if key.lower().startswith(("aws:", "vigil:")):
                 raise ValueError(

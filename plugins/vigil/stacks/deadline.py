@@ -15,6 +15,8 @@ from vigil.stacks.config import TerminationMethod, TrainingStackConfig
 from vigil.stacks.pricing import HourlyPrice
 
 _MINUTE = timedelta(minutes=1)
+# Of a stack that lasts less than this, a minute is too much to take away.
+_SHORT_S = 240
 # EC2 bills a minute at least.
 _LEAST_BILLED_S = 60.0
 
@@ -73,12 +75,21 @@ def cost_usd(price: HourlyPrice, seconds: float) -> float:
     return price.usd * max(seconds, _LEAST_BILLED_S) / 3600
 
 
-def schedule_minute(deadline: datetime, now: datetime) -> datetime:
-    """Return the minute that a stack's schedule is set to: the last full one before the deadline.
+def deadline_of(allowed: Allowance, launched_at: datetime) -> datetime:
+    """Return when a stack ends at the latest: a full minute, unless it lasts a few minutes only.
 
-    EventBridge Scheduler starts what is due at some second of its minute, so the call comes less than a
-    minute before the deadline or after it. A schedule must lie ahead when the stack makes it: of a run of a
-    few minutes it is set to the minute after the next, the earliest that surely does.
+    A schedule knows minutes, and comes at some second of its own. With the deadline on the minute it never
+    comes before it, when the script is still saving.
+    """
+    exact = launched_at.replace(microsecond=0) + timedelta(seconds=allowed.seconds)
+    return exact if allowed.seconds < _SHORT_S else exact.replace(second=0)
+
+
+def schedule_minute(deadline: datetime, now: datetime) -> datetime:
+    """Return the minute that a stack's schedule is set to: the last full one before the deadline, or its own.
+
+    A schedule must lie ahead when the stack makes it: of a run of a few minutes it is set to the minute after
+    the next, the earliest that surely does.
     """
     last = deadline.replace(second=0, microsecond=0)
     earliest = now.replace(second=0, microsecond=0) + 2 * _MINUTE

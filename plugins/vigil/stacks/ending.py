@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from vigil.aws import Aws, error_code
 from vigil.stacks.inventory import find_stack, instances_of_launch, volumes_of_launch
-from vigil.stacks.launch import Launch
 
+DELETION_LIMIT_S = 15 * 60.0
 log = logging.getLogger(__name__)
 
 
@@ -28,30 +28,64 @@ def delete_stack_of(cloudformation: Any, stack_id: str, launch_id: str) -> bool:
 
 
 def terminate_directly(ec2: Any, instance_ids: Sequence[str]) -> None:
-    """Terminate instances past their stack; those that are gone meanwhile are no matter."""
+    """Terminate instances past their stack; those that are gone meanwhile are no matter.
+
+    Raises:
+        ClientError: EC2 does not terminate one of them; the others it does.
+    """
     if not instance_ids:
         return
     try:
         ec2.terminate_instances(InstanceIds=list(instance_ids))
     except ClientError as error:
-        # One that is unknown or protected holds up all the others of a call.
-        if len(instance_ids) > 1:
-            for instance_id in instance_ids:
-                terminate_directly(ec2, [instance_id])
-        elif error_code(error) != "InvalidInstanceID.NotFound":
+        if len(instance_ids) == 1 and error_code(error) != "InvalidInstanceID.NotFound":
             raise
+        if len(instance_ids) > 1:
+            _terminate_one_by_one(ec2, instance_ids)
 
 
-def left_of(aws: Aws, launch: Launch) -> list[str]:
+def _terminate_one_by_one(ec2: Any, instance_ids: Sequence[str]) -> None:
+    """Terminate what can be: one that is unknown or protected holds up all the others of a call."""
+    refused = None
+    for instance_id in instance_ids:
+        try:
+            terminate_directly(ec2, [instance_id])
+        except ClientError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+
+
+def left_of(aws: Aws, job: str, launch_id: str) -> list[str]:
     """Return what of a launch still costs something: instances and volumes."""
     ec2 = aws.client("ec2")
-    instances = [one.id for one in instances_of_launch(ec2, launch.name, launch.id) if one.is_alive]
-    return [*instances, *volumes_of_launch(ec2, launch.name, launch.id)]
+    return [*_alive(ec2, job, launch_id), *volumes_of_launch(ec2, job, launch_id)]
 
 
-def end_directly(aws: Aws, launch: Launch, stack_id: str) -> None:
-    """Terminate the instance of a stack that cannot be deleted, and try the deletion again."""
+def terminate_instances_of(aws: Aws, job: str, launch_id: str) -> None:
+    """Terminate what still runs of a launch."""
     ec2 = aws.client("ec2")
-    alive = [one.id for one in instances_of_launch(ec2, launch.name, launch.id) if one.is_alive]
-    terminate_directly(ec2, alive)
-    delete_stack_of(aws.client("cloudformation"), stack_id, launch.id)
+    terminate_directly(ec2, _alive(ec2, job, launch_id))
+
+
+def end_directly(aws: Aws, job: str, launch_id: str, stack_id: str) -> None:
+    """Terminate the instance of a stack that cannot be deleted, and try the deletion again."""
+    terminate_instances_of(aws, job, launch_id)
+    delete_stack_of(aws.client("cloudformation"), stack_id, launch_id)
+
+
+def end_and_wait(aws: Aws, job: str, launch_id: str, stack_id: str, poll_s: float) -> None:
+    """End a stack and wait until it is gone.
+
+    Raises:
+        WaiterError: it cannot be deleted, or not in time; its instance is terminated.
+    """
+    end_directly(aws, job, launch_id, stack_id)
+    aws.client("cloudformation").get_waiter("stack_delete_complete").wait(
+        StackName=stack_id,
+        WaiterConfig={"Delay": poll_s, "MaxAttempts": int(DELETION_LIMIT_S / poll_s) + 1},
+    )
+
+
+def _alive(ec2: Any, job: str, launch_id: str) -> list[str]:
+    return [one.id for one in instances_of_launch(ec2, job, launch_id) if one.is_alive]

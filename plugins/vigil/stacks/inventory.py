@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -29,6 +29,8 @@ _STACK_ID_TAG = "aws:cloudformation:stack-id"
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 # Every state but `terminated` may cost something: a stopped instance keeps its volume.
 _ALIVE = ["pending", "running", "shutting-down", "stopping", "stopped"]
+# Clocks of Airflow and AWS may differ so much.
+_CLOCKS_DIFFER = timedelta(minutes=5)
 _TAG_LETTERS = " +-._:/@"
 _ENDED_AT = re.compile(r"\((\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) GMT\)")
 
@@ -53,10 +55,9 @@ class TrainingStack:
     created_at: datetime
     tags: Mapping[str, str]
 
-    @property
-    def is_ours(self) -> bool:
-        """Tell whether Vigil made it."""
-        return JOB_TAG in self.tags
+    def is_of(self, environment: str) -> bool:
+        """Tell whether it is a training stack of an environment."""
+        return JOB_TAG in self.tags and self.tags.get(ENVIRONMENT_TAG) == environment
 
     @property
     def launch(self) -> str | None:
@@ -157,7 +158,7 @@ def find_deleted_stack(cloudformation: Any, name: str, launch: str, since: datet
     pages = cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=["DELETE_COMPLETE"])
     for page in pages:
         for summary in page["StackSummaries"]:
-            if summary["StackName"] == name and to_utc(summary["CreationTime"]) >= since:
+            if summary["StackName"] == name and to_utc(summary["CreationTime"]) >= since - _CLOCKS_DIFFER:
                 stack = find_stack(cloudformation, summary["StackId"])
                 if stack is not None and stack.launch == launch:
                     return stack
@@ -168,17 +169,17 @@ def training_stacks(cloudformation: Any, environment: str) -> list[TrainingStack
     """Return every training stack of an environment that is not deleted."""
     pages = cloudformation.get_paginator("describe_stacks").paginate()
     stacks = [read_stack(found) for page in pages for found in page["Stacks"]]
-    return [one for one in stacks if one.is_ours and one.tags.get(ENVIRONMENT_TAG) == environment]
+    return [one for one in stacks if one.is_of(environment)]
 
 
 def failure_reasons(cloudformation: Any, stack_id: str) -> list[str]:
-    """Return what CloudFormation says of each resource that failed, oldest first."""
+    """Return what CloudFormation says of each resource that could not be made, oldest first."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
     failed = [
         f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
         for page in pages
         for event in page["StackEvents"]
-        if event["ResourceStatus"].endswith("_FAILED")
+        if event["ResourceStatus"] in ("CREATE_FAILED", "UPDATE_FAILED")
     ]
     return failed[::-1]
 

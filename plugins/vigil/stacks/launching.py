@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 from vigil.aws import Aws, error_code
 from vigil.errors import VigilError
+from vigil.stacks.ending import end_and_wait
 from vigil.stacks.inventory import (
     TrainingStack,
     find_deleted_stack,
@@ -16,12 +18,9 @@ from vigil.stacks.inventory import (
     instances_of_launch,
 )
 from vigil.stacks.launch import Launch
-from vigil.stacks.template import Ground, StackRequest, stack_request
+from vigil.stacks.template import Ground, stack_request
 
 _CREATION_LIMIT_MIN = 15
-_DELETION_LIMIT_S = 15 * 60
-# Clocks of Airflow and AWS may differ so much.
-_CLOCKS_DIFFER = timedelta(minutes=5)
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +29,13 @@ class StackInTheWayError(VigilError):
 
 
 def launch_or_adopt(
-    aws: Aws, launch: Launch, ground: Ground, *, since: datetime, now: datetime, poll_s: float
+    aws: Aws,
+    launch: Launch,
+    ground: Ground,
+    *,
+    since: datetime,
+    clock: Callable[[], datetime],
+    poll_s: float,
 ) -> TrainingStack:
     """Return the stack of a launch: found, if an earlier try made it, even if it has ended since; else made.
 
@@ -39,7 +44,7 @@ def launch_or_adopt(
         launch: what is launched.
         ground: what the stack stands on.
         since: when the run was due; no try of it was earlier. Naive UTC.
-        now: moment that the deadline is reckoned from. Naive UTC.
+        clock: tells the moment that the deadline is reckoned from, once the name is free. Naive UTC.
         poll_s: seconds between two looks at a stack that is in the way.
 
     Raises:
@@ -49,21 +54,21 @@ def launch_or_adopt(
     cloudformation = aws.client("cloudformation")
     present = find_stack(cloudformation, launch.name)
     if present is None or present.launch != launch.id:
-        ended = find_deleted_stack(cloudformation, launch.name, launch.id, since - _CLOCKS_DIFFER)
+        ended = find_deleted_stack(cloudformation, launch.name, launch.id, since)
         if ended is not None:
             log.info("The stack of an earlier try has ended: %s", ended.id)
             return ended
     if present is not None and present.launch == launch.id:
         log.info("The stack of an earlier try is taken over: %s", present.id)
         return present
-    request = stack_request(launch, ground, now)
-    if present is not None and not _clear_away(aws, launch, present, now, poll_s):
-        return _replace(aws, launch, request, ground, present)
-    return _create(aws, launch, request, ground, now)
+    if present is not None and not _clear_away(aws, launch, ground, present, clock(), poll_s):
+        return _replace(aws, launch, ground, present, clock())
+    return _create(aws, launch, ground, clock())
 
 
-def _create(aws: Aws, launch: Launch, request: StackRequest, ground: Ground, now: datetime) -> TrainingStack:
+def _create(aws: Aws, launch: Launch, ground: Ground, now: datetime) -> TrainingStack:
     cloudformation = aws.client("cloudformation")
+    request = stack_request(launch, ground, now)
     try:
         made = cloudformation.create_stack(
             StackName=launch.name,
@@ -79,20 +84,22 @@ def _create(aws: Aws, launch: Launch, request: StackRequest, ground: Ground, now
             raise
         present = find_stack(cloudformation, launch.name)
         if present is None or present.launch != launch.id:
-            raise _in_the_way(launch, present, now) from error
+            raise _in_the_way(launch, ground, present, now) from error
         return present
     log.info("Made the stack %s; it ends at %s UTC at the latest", made, request.deadline)
     return _found(aws, made)
 
 
-def _clear_away(aws: Aws, launch: Launch, present: TrainingStack, now: datetime, poll_s: float) -> bool:
+def _clear_away(
+    aws: Aws, launch: Launch, ground: Ground, present: TrainingStack, now: datetime, poll_s: float
+) -> bool:
     """Delete a stack of which nothing runs any more; return whether the name is free now.
 
     Raises:
-        StackInTheWayError: it runs, and may not be replaced; or it is not Vigil's.
+        StackInTheWayError: it runs, and may not be replaced; or it is not this environment's.
     """
-    if not present.is_ours:
-        raise _in_the_way(launch, present, now)
+    if not present.is_of(ground.environment):
+        raise _in_the_way(launch, ground, present, now)
     alive = [
         one
         for one in instances_of_launch(aws.client("ec2"), present.name, present.launch or "")
@@ -103,21 +110,20 @@ def _clear_away(aws: Aws, launch: Launch, present: TrainingStack, now: datetime,
         if launch.config.stack_replacement:
             _say_what_is_lost(aws, present, [one.id for one in alive], now)
             return False
-        raise _in_the_way(launch, present, now)
+        raise _in_the_way(launch, ground, present, now)
     log.info("A stack that has ended (%s) is in the way, and is deleted: %s", present.status, present.id)
-    cloudformation = aws.client("cloudformation")
-    if alive:
-        aws.client("ec2").terminate_instances(InstanceIds=[one.id for one in alive])
-    cloudformation.delete_stack(StackName=present.id)
-    cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName=present.id,
-        WaiterConfig={"Delay": poll_s, "MaxAttempts": int(_DELETION_LIMIT_S / poll_s) + 1},
-    )
+    try:
+        end_and_wait(aws, present.name, present.launch or "", present.id, poll_s)
+    except WaiterError as error:
+        raise VigilError(
+            f"The stack {present.id}, which has ended, is in the way and cannot be deleted: look at its "
+            "events, or choose another training-job-name."
+        ) from error
     return True
 
 
 def _replace(
-    aws: Aws, launch: Launch, request: StackRequest, ground: Ground, present: TrainingStack
+    aws: Aws, launch: Launch, ground: Ground, present: TrainingStack, now: datetime
 ) -> TrainingStack:
     """Update a stack so that another script runs in it."""
     if present.is_changing:
@@ -125,6 +131,7 @@ def _replace(
             f"The stack {present.name} is {present.status} and cannot be replaced in the middle of that: try "
             "again in a minute."
         )
+    request = stack_request(launch, ground, now)
     aws.client("cloudformation").update_stack(
         StackName=present.id,
         RoleARN=_role(launch, ground),
@@ -150,15 +157,17 @@ def _say_what_is_lost(aws: Aws, present: TrainingStack, instances: list[str], no
     )
 
 
-def _in_the_way(launch: Launch, present: TrainingStack | None, now: datetime) -> StackInTheWayError:
+def _in_the_way(
+    launch: Launch, ground: Ground, present: TrainingStack | None, now: datetime
+) -> StackInTheWayError:
     if present is None:
         return StackInTheWayError(
             f"A stack named {launch.name} came and went while this one was launched: launch again."
         )
-    if not present.is_ours:
+    if not present.is_of(ground.environment):
         return StackInTheWayError(
-            f"The stack {present.name} ({present.id}), {_age(present, now)} old, is no training stack: "
-            "choose another training-job-name."
+            f"The stack {present.name} ({present.id}), {_age(present, now)} old, is no training stack of the "
+            f"environment {ground.environment}: choose another training-job-name."
         )
     dag_id, run_id = present.run
     return StackInTheWayError(

@@ -26,6 +26,7 @@ Kind = Literal[
     "powered-off",
     "limit-reached",
     "script-failed",
+    "output-lost",
     "maximum-reached",
     "interrupted",
     "deleted",
@@ -122,7 +123,7 @@ def outcome_of(aws: Aws, launch: Launch, stack_id: str, deadline: datetime, now:
         result=_read_json(aws, launch, _RESULT),
     )
     kind, text = _told(aws, launch, seen, deadline, now)
-    billed_s = _billed_s(seen, now)
+    billed_s = _billed_s(seen, kind, deadline, now)
     return Outcome(
         job=launch.name,
         launch=launch.id,
@@ -150,6 +151,9 @@ class _Evidence:
 def _told(aws: Aws, launch: Launch, seen: _Evidence, deadline: datetime, now: datetime) -> tuple[Kind, str]:
     """Return the kind of end, and a sentence on it."""
     stack, instance, result = seen.stack, seen.instance, seen.result
+    if result is not None and not result["output_is_kept"]:
+        why = "; ".join(result["errors"][-1:]) or "no reason given"
+        return "output-lost", f"the script's output could not all be put on S3: {why}."
     if result is not None and result["ended_by"] == "script":
         return _of_script(result)
     if result is not None and result["ended_by"] == "deadline":
@@ -204,11 +208,13 @@ def _failures(aws: Aws, stack_id: str) -> str:
     return "; ".join(failure_reasons(aws.client("cloudformation"), stack_id))
 
 
-def _billed_s(seen: _Evidence, now: datetime) -> float:
+def _billed_s(seen: _Evidence, kind: Kind, deadline: datetime, now: datetime) -> float:
+    """Return how long the instance was there; at most, if EC2 has forgotten it, as it does after an hour."""
     if seen.instance is not None:
         return max(((seen.instance.ended_at or now) - seen.instance.launched_at).total_seconds(), 0.0)
-    # EC2 forgets a terminated instance after an hour.
-    return float(seen.result["ran_s"]) if seen.result else 0.0
+    if kind in ("launch-failed", "replaced") or seen.stack is None:
+        return 0.0
+    return max((min(now, deadline) - seen.stack.created_at).total_seconds(), 0.0)
 
 
 def last_log_lines(aws: Aws, launch: Launch) -> list[str]:

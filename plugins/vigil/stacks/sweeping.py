@@ -7,10 +7,11 @@ memory of its own: what it goes by stands in the tags of stacks and instances.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,6 +22,7 @@ from vigil.stacks.inventory import (
     LAUNCH_TAG,
     TrainingInstance,
     TrainingStack,
+    find_stack,
     living_instances,
     training_stacks,
 )
@@ -65,8 +67,15 @@ def sweep(
     instances = living_instances(ec2, environment)
     stacks = training_stacks(cloudformation, environment)
     at = now()
+    known = {stack.id for stack in stacks}
+    # A list that is read page by page may miss one.
+    gone = {
+        one.stack_id
+        for one in instances
+        if one.stack_id not in known and _is_gone(cloudformation, one.stack_id)
+    }
     due = {stack.id: why for stack in stacks if (why := _why(stack, instances, is_over, at))}
-    doomed = _doomed(instances, stacks, due, at)
+    doomed = _doomed(instances, gone, due, at)
     swept = _terminate(aws, instances, doomed)
     return swept + _delete(aws, [stack for stack in stacks if stack.id in due], due)
 
@@ -94,14 +103,18 @@ def _why(
     return "the run that launched it is over"
 
 
+def _is_gone(cloudformation: Any, stack_id: str) -> bool:
+    stack = find_stack(cloudformation, stack_id) if stack_id else None
+    return stack is None or stack.is_gone
+
+
 def _doomed(
     instances: list[TrainingInstance],
-    stacks: list[TrainingStack],
+    gone: Collection[str],
     due: Mapping[str, str],
     now: datetime,
 ) -> dict[str, str]:
     """Return the instances to terminate directly, each with the reason."""
-    known = {stack.id for stack in stacks}
     doomed: dict[str, str] = {}
     for one in instances:
         if one.state == "shutting-down":
@@ -110,7 +123,7 @@ def _doomed(
             doomed[one.id] = due[one.stack_id]
         elif one.deadline is None or one.deadline <= now:
             doomed[one.id] = f"its deadline was {one.deadline} UTC"
-        elif one.stack_id not in known:
+        elif one.stack_id in gone:
             doomed[one.id] = "it has no stack"
     return doomed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -14,7 +14,7 @@ from vigil.aws import content_hash
 from vigil.errors import SettingsError
 from vigil.paths import configs_dir, jobs_dir
 from vigil.settings import Settings
-from vigil.stacks.deadline import schedule_minute
+from vigil.stacks.deadline import deadline_of, schedule_minute
 from vigil.stacks.inventory import (
     DAG_TAG,
     DEADLINE_TAG,
@@ -120,7 +120,7 @@ def stack_request(launch: Launch, ground: Ground, now: datetime) -> StackRequest
         ground: what the stack stands on.
         now: moment of the launch, which the deadline is reckoned from; naive UTC.
     """
-    deadline = now.replace(microsecond=0) + timedelta(seconds=launch.allowance.seconds)
+    deadline = deadline_of(launch.allowance, now)
     return StackRequest(
         template=_template(launch),
         parameters=_parameters(launch, ground, deadline, now),
@@ -144,7 +144,7 @@ def _parameters(launch: Launch, ground: Ground, deadline: datetime, now: datetim
     readable = [f"{launch.job_folder.key}/", *config.read_prefixes]
     spot_price = config.spot_max_price or launch.price.instance_usd
     return {
-        "UserData": user_data(launch, ground.region, deadline),
+        "UserData": user_data(launch, ground.region, deadline, now),
         "ImageId": launch.image.id,
         "RootDevice": launch.image.root_device,
         "InstanceType": config.instance_type,
@@ -153,6 +153,7 @@ def _parameters(launch: Launch, ground: Ground, deadline: datetime, now: datetim
         "SpotMaxPrice": f"{spot_price:.6f}" if config.purchase == "spot" else "",
         "SubnetId": config.subnet_id or "",
         "SecurityGroupId": config.security_group_id or "",
+        "IsBurstable": str(config.instance_type.startswith("t")).lower(),
         "KeyPairName": config.ec2_keypair_name or "",
         "InstanceProfileName": config.instance_iam_role_name or "",
         "InstanceRolePath": ground.instance_role_path,
@@ -190,10 +191,10 @@ def _tags(launch: Launch, ground: Ground, deadline: datetime) -> dict[str, str]:
     return tags
 
 
-def user_data(launch: Launch, region: str, deadline: datetime) -> str:
+def user_data(launch: Launch, region: str, deadline: datetime, now: datetime) -> str:
     """Return the shell script that the instance runs when it first boots."""
     variables = {
-        "SECONDS_LEFT": str(launch.allowance.seconds),
+        "SECONDS_LEFT": str(int((deadline - now).total_seconds())),
         "FOLDER": str(launch.folder),
         "DEADLINE": write_moment(deadline),
         "REGION": region,

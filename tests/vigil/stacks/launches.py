@@ -96,7 +96,7 @@ class Launcher:
     def launch(self, launch: Launch) -> TrainingStack:
         """Launch, or adopt."""
         return launch_or_adopt(
-            self.aws, launch, self.ground, since=now() - timedelta(hours=1), now=now(), poll_s=0.1
+            self.aws, launch, self.ground, since=now() - timedelta(hours=1), clock=now, poll_s=0.1
         )
 
     def make(self, launch: Launch, request: StackRequest) -> TrainingStack:

@@ -167,6 +167,20 @@ def test_a_reserved_tag_is_refused(key: str) -> None:
     assert "tag" in refusal(tags={key: "x"})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("arguments", ["a\0b"]),
+        ("tags", {"a": "b\n"}),
+        ("s3_training_bucket", "a..b"),
+        ("training_script_filename", "."),
+        ("read_prefixes", ["x" * 250 + "/"] * 9),
+    ],
+)
+def test_what_aws_or_the_machine_could_not_take_is_refused(key: str, value: Any) -> None:
+    assert key.replace("_", "-") in refusal(**{key: value})
+
+
 @pytest.mark.parametrize("value", ["yes", 1, None])
 def test_stack_replacement_is_a_boolean(value: Any) -> None:
     assert "stack-replacement" in refusal(stack_replacement=value)

@@ -190,23 +190,83 @@ def test_a_machine_whose_timer_cannot_be_armed_runs_nothing(launcher: Launcher) 
     assert not launcher.keys(launch, "log/")
 
 
-def test_a_machine_whose_clock_is_wrong_ends_at_the_deadline_all_the_same(launcher: Launcher) -> None:
-    launch = limited(launcher, HANGS, 9, grace_seconds=3)
-    request = stack_request(launch, launcher.ground, now())
-    # As a clock that is a year behind would have it: time.time() is what the runner sees of the clock.
-    wrong = request.parameters["UserData"].replace(
-        'python3 run_training_script.py "$FOLDER"',
-        "sed -i 's/^import time$/import time; _t = time.time; time.time = lambda: _t() - 31536000/' "
-        'run_training_script.py; python3 run_training_script.py "$FOLDER"',
+def with_wrong_clock(request: StackRequest, offset_s: int) -> StackRequest:
+    """Let everything on the machine that reads its wall clock read another time."""
+    date = (
+        'date() { if [ "$1" = -d ]; then command date "$@"; '
+        f"else echo $(($(command date +%s) + {offset_s})); fi; }}"
     )
-    assert wrong != request.parameters["UserData"]
-    request = dataclasses.replace(request, parameters=request.parameters | {"UserData": wrong})
+    runner = f"s/^import time$/import time; _t = time.time; time.time = lambda: _t() + {offset_s}/"
+    service = "# A service of its own"
+    data = request.parameters["UserData"]
+    assert service in data
+    data = data.replace("#!/bin/bash\n", f"#!/bin/bash\n{date}\n")
+    data = data.replace(service, f"sed -i '{runner}' run_training_script.py\n{service}")
+    return dataclasses.replace(request, parameters=request.parameters | {"UserData": data})
+
+
+@pytest.mark.parametrize("offset_s", [-31_536_000, 6, 31_536_000])
+def test_a_machine_whose_clock_is_wrong_ends_at_the_deadline_all_the_same(
+    launcher: Launcher, offset_s: int
+) -> None:
+    launch = limited(launcher, HANGS, 12, grace_seconds=3)
+    request = with_wrong_clock(stack_request(launch, launcher.ground, now()), offset_s)
     stack = launcher.make(launch, request)
-    outcome = launcher.ended(launch, stack)
-    assert outcome.kind == "limit-reached"
+    assert launcher.ended(launch, stack).kind == "limit-reached"
     result = launcher.result(launch)
     assert result["ended_by"] == "deadline"
-    assert result["clock_offset_s"] == pytest.approx(-31536000, abs=5)
+    assert result["ran_s"] > 5
+    assert result["clock_offset_s"] == pytest.approx(offset_s, abs=3)
+
+
+def test_a_process_that_leaves_the_scripts_group_does_not_keep_the_machine(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\nsetsid sleep 1000 &\necho done\nexit 0\n")
+    outcome = launcher.ended(launch, launcher.launch(launch))
+    assert outcome.kind == "completed"
+    assert launcher.log(launch) == "done\n"
+
+
+def test_a_script_that_takes_its_output_folder_away_has_still_completed(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\nrm -r $VIGIL_OUTPUT_DIR\nsleep 3\necho done\n")
+    outcome = launcher.ended(launch, launcher.launch(launch))
+    assert outcome.kind == "completed"
+    assert launcher.log(launch) == "done\n"
+
+
+def test_output_that_could_not_be_kept_fails_the_launch(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\nln -s /nowhere $VIGIL_OUTPUT_DIR/model\n")
+    outcome = launcher.ended(launch, launcher.launch(launch))
+    assert outcome.kind == "output-lost"
+    assert not outcome.succeeded
+
+
+def test_a_part_of_the_log_that_s3_did_not_take_is_sent_again(launcher: Launcher) -> None:
+    # The runner's own aws fails once for each of its attempts at the first part.
+    script = """#!/bin/bash
+echo first
+sleep 3
+echo second
+sleep 2
+"""
+    launch = launcher.settle(script)
+    request = stack_request(launch, launcher.ground, now())
+    breaks = """real=$(command -v aws)
+mkdir -p /opt/broken
+cat > /opt/broken/aws <<'EOF'
+#!/bin/bash
+case "$*" in *log/part-000001*) n=$(cat /opt/broken/n 2>/dev/null || echo 0); echo $((n + 1)) > /opt/broken/n
+    [ "$n" -lt 3 ] && exit 1;; esac
+EOF
+echo "exec $real \"\\$@\"" >> /opt/broken/aws
+chmod +x /opt/broken/aws
+"""
+    data = request.parameters["UserData"].replace("#!/bin/bash\n", f"#!/bin/bash\n{breaks}", 1)
+    data = data.replace("--setenv=HOME=/root", "--setenv=HOME=/root --setenv=PATH=/opt/broken:$PATH")
+    request = dataclasses.replace(request, parameters=request.parameters | {"UserData": data})
+    outcome = launcher.ended(launch, launcher.make(launch, request))
+    assert outcome.kind == "completed"
+    assert launcher.log(launch) == "first\nsecond\n"
+    assert launcher.result(launch)["errors"]
 
 
 def test_an_orphan_is_found_by_the_next_sweep(launcher: Launcher) -> None:

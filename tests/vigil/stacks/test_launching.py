@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.vigil.stacks.launches import Launcher
+from tests.vigil.stacks.launches import Launcher, make_ground
 from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.errors import SettingsError
@@ -106,7 +106,7 @@ def test_a_retry_adopts_the_running_stack_with_its_deadline(launcher: Launcher) 
         launch,
         launcher.ground,
         since=now() - timedelta(hours=1),
-        now=now() + timedelta(hours=2),
+        clock=lambda: now() + timedelta(hours=2),
         poll_s=0.1,
     )
     assert again.id == first.id
@@ -180,11 +180,42 @@ def test_a_stack_that_is_not_vigils_is_never_touched(launcher: Launcher) -> None
     template = '{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}'
     cloudformation.create_stack(StackName=name, TemplateBody=template)
     launch = launcher.settle(HANGS, training_job_name=name, stack_replacement=True)
-    with pytest.raises(StackInTheWayError, match="is no training stack"):
+    with pytest.raises(StackInTheWayError, match="is no training stack of the environment"):
         launcher.launch(launch)
     found = find_stack(cloudformation, name)
     assert found is not None
     assert found.status == "CREATE_COMPLETE"
+
+
+def test_another_environments_stack_is_never_touched(launcher: Launcher) -> None:
+    first = launcher.settle(WRITES)
+    stack = launcher.launch(first)
+    wait_for(lambda: not launcher.alive(first), "the end")
+    other = Launcher(launcher.aws, make_ground(launcher.aws, launcher.bucket), launcher.bucket)
+    launch = other.settle(HANGS, training_job_name=first.name, stack_replacement=True)
+    with pytest.raises(StackInTheWayError, match="is no training stack of the environment"):
+        other.launch(launch)
+    assert launcher.status(stack) == "CREATE_COMPLETE"
+    launcher.delete(stack)
+
+
+def test_the_deadline_is_reckoned_once_the_name_is_free(launcher: Launcher) -> None:
+    first = launcher.settle(WRITES)
+    stack = launcher.launch(first)
+    wait_for(lambda: not launcher.alive(first), "the end")
+    second = launcher.settle(
+        HANGS, training_job_name=first.name, termination_method="at-fixed-time", time_limit=0.05
+    )
+    began = now()
+
+    def clock() -> datetime:
+        # As if the deletion took an hour.
+        return now() + timedelta(hours=launcher.status(stack) == "DELETE_COMPLETE")
+
+    made = launch_or_adopt(launcher.aws, second, launcher.ground, since=began, clock=clock, poll_s=0.1)
+    assert made.deadline is not None
+    assert made.deadline >= began + timedelta(hours=1)
+    launcher.delete(made)
 
 
 def test_replacement_runs_the_changed_script_and_ends_the_old_one(
@@ -203,7 +234,7 @@ def test_replacement_runs_the_changed_script_and_ends_the_old_one(
     assert old in warning
     assert "the first run" in warning
     assert not launcher.alive(first)
-    wait_for(lambda: launcher.keys(second, "output/"), "what the new script writes")
+    wait_for(lambda: launcher.keys(second, "log/"), "what the new script says")
     assert launcher.log(second) == "epoch 1 of two\n"
     assert outcome_of(launcher.aws, first, stack.id, now() + timedelta(hours=1), now()).kind == "replaced"
     launcher.delete(replaced)
@@ -212,6 +243,7 @@ def test_replacement_runs_the_changed_script_and_ends_the_old_one(
 def test_a_replacement_that_cannot_be_made_leaves_the_old_one_running(launcher: Launcher) -> None:
     first = launcher.settle(HANGS)
     stack = launcher.launch(first)
+    old = launcher.instance(first)
     second = launcher.settle(
         HANGS, training_job_name=first.name, stack_replacement=True, security_group_id="sg-0123456789abcdef0"
     )
@@ -220,7 +252,7 @@ def test_a_replacement_that_cannot_be_made_leaves_the_old_one_running(launcher: 
     assert found is not None
     assert found.status == "UPDATE_ROLLBACK_COMPLETE"
     assert found.launch == first.id
-    assert len(launcher.alive(first)) == 1
+    assert [one.id for one in launcher.alive(first)] == [old.id]
     assert not launcher.alive(second)
     outcome = outcome_of(launcher.aws, second, stack.id, now() + timedelta(hours=1), now())
     assert outcome.kind == "launch-failed"
