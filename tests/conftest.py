@@ -21,6 +21,8 @@ from tests.airflow_home import point_airflow_at_a_fresh_home
 
 # Airflow reads its environment when it is first imported, which any test module may do.
 AIRFLOW_HOME = point_airflow_at_a_fresh_home()
+# Read when XGBoost is first imported: its threads share few cores with other workers, and must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from local_stack.mariadb import MariaDB, server_environment, server_tree
 from local_stack.ports import free_port
