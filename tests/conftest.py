@@ -11,9 +11,11 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import boto3
+import botocore.loaders
 import pymysql
 import pytest
 
@@ -38,6 +40,14 @@ SMALL_SERVER = {
     "performance-schema": "OFF",
 }
 LOCAL_AWS_START_LIMIT_S = 30
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _services_are_described_once() -> Iterator[None]:
+    """Each test, and each task, has an AWS session of its own, which would read long descriptions anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", cache(botocore.loaders.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")
