@@ -39,7 +39,7 @@ IMPATIENT = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
 }
-# Ten trees a second or so: long enough to be met in training.
+# Some seconds, also where nothing else runs: long enough to be met in training.
 SLOW_TRAINING = {"objective": "binary:logistic", "num_round": 4000, "eta": 0.01, "max_depth": 6}
 PERSON = {"by": "person", "wait_h": 1, "otherwise": "approve"}
 MODELS: dict[str, dict[str, Any]] = {
