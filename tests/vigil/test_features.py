@@ -3,7 +3,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -37,7 +37,7 @@ def test_a_window_is_described_the_same_alone_and_among_others(lookback: np.ndar
     np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.float64, st.integers(1, 5000), elements=known_or_not), st.data())
 def test_the_lookback_holds_the_count_that_lies_so_far_back(counts: np.ndarray, data: st.DataObject) -> None:
     target = data.draw(st.integers(0, len(counts) - 1))
