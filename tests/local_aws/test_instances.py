@@ -204,7 +204,7 @@ def test_kill_all_does_not_disarm_a_timer_nor_a_scheduled_shutdown(cloud_):
 def test_a_service_outlives_who_asked_for_it(cloud_):
     instance = cloud_.launch(
         "systemd-run --unit=later --collect --no-block --setenv=WORD=hello -p WorkingDirectory=/tmp "
-        "sh -c 'sleep 0.3; echo $WORD from $(pwd)'\n"
+        "sh -c 'sleep 3; echo $WORD from $(pwd)'\n"
         "systemctl is-active later; systemd-run -u later true; echo status $?\n"
         "systemd-run --wait true || echo refused; systemd-run --unit=t --on-active='1h 30min' true; "
         "systemctl is-active t.timer; systemctl stop t.timer; systemctl is-active t.timer; exit 5"
