@@ -50,6 +50,16 @@ def _services_are_described_once() -> Iterator[None]:
         yield
 
 
+# They take longest, each in one worker: begun last, they would keep the others waiting at the end.
+LONG_FILES = ("test_under_the_scheduler.py", "test_triggers.py", "test_training_stacks.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    items.sort(key=lambda item: item.path.name != LONG_FILES[0])
+
+
 @pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A real server of this test process's own."""

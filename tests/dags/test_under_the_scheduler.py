@@ -40,7 +40,7 @@ IMPATIENT = {
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
 }
 # Some seconds, also where nothing else runs: long enough to be met in training.
-SLOW_TRAINING = {"objective": "binary:logistic", "num_round": 4000, "eta": 0.01, "max_depth": 6}
+SLOW_TRAINING = {"objective": "binary:logistic", "num_round": 10000, "eta": 0.01, "max_depth": 3}
 PERSON = {"by": "person", "wait_h": 1, "otherwise": "approve"}
 MODELS: dict[str, dict[str, Any]] = {
     "careful": {"approval": PERSON},
