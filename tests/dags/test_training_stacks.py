@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from pymysql.connections import Connection
 
@@ -331,15 +332,71 @@ def test_a_retry_after_the_end_tells_it_again_and_launches_nothing(launcher: Lau
     assert not stacks(launcher)
 
 
-def test_a_task_that_failed_in_an_unforeseen_way_leaves_nothing(
+def breaks(*_: Any, **__: Any) -> None:
+    raise RuntimeError("unforeseen")
+
+
+def test_a_task_that_failed_in_an_unforeseen_way_leaves_nothing_and_tells_how_it_ended(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch, connection: Connection[Any]
 ) -> None:
-    def breaks(*_: Any, **__: Any) -> None:
-        raise RuntimeError("unforeseen")
-
-    monkeypatch.setattr("vigil.stacks.outcome.outcome_of", breaks)
+    monkeypatch.setattr("vigil.stacks.outcome.last_log_lines", breaks)
     run = run_dag(LAUNCH, now(), asked(launcher, "#!/bin/bash\nexit 0\n"))
     assert run.state == "failed"
     assert task_states(run)["leave_nothing"] == "success"
-    wait_for(lambda: not stacks(launcher), "the deletion")
-    assert [kind for kind, _, _ in notices(connection)] == ["training-stack-failed"]
+    assert not stacks(launcher)
+    ((kind, text, _),) = notices(connection)
+    assert kind == "training-stack-ended"
+    assert "ended well" in text
+
+
+def test_a_task_that_was_killed_leaves_nothing_and_tells_its_cost(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, connection: Connection[Any]
+) -> None:
+    def killed(operator: LaunchTrainingStackOperator, *_: Any, **__: Any) -> None:
+        operator.on_kill()
+        raise AirflowFailException("killed")
+
+    monkeypatch.setattr(LaunchTrainingStackOperator, "_wait", killed)
+    run = run_dag(LAUNCH, now(), asked(launcher, HANGS))
+    assert run.state == "failed"
+    assert not stacks(launcher)
+    launch = Launch.from_json(returned(run, "settle_launch"))
+    assert not launcher.alive(launch)
+    assert "outcome.json" in launcher.keys(launch)
+    ((kind, text, _),) = notices(connection)
+    assert kind == "training-stack-failed"
+    assert "actual 0.00" in text
+
+
+def test_a_retry_after_a_kill_between_outcome_and_deletion_deletes_the_stack(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\nexit 0\n")
+    stack = launcher.launch(launch)
+    keep_outcome(launcher.aws, launch, launcher.ended(launch, stack))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator(launch).execute({})
+    assert deferred.value.trigger.until == "gone"
+    wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
+
+
+@pytest.mark.parametrize("error", ["ServiceUnavailable", "Throttling"])
+def test_a_moments_trouble_of_aws_does_not_end_the_waiting(
+    launcher: Launcher, local_aws: str, error: str
+) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    fault = {"service": "cloudformation", "operation": "DescribeStacks", "error": error, "times": 8}
+    status = 503 if error == "ServiceUnavailable" else 400
+    requests.post(f"{local_aws}/_faults", json=fault | {"status": status}, timeout=10).raise_for_status()
+    overdue = trigger_for(launch, stack, latest=time.time() + 3)
+    assert asyncio.run(first_event(overdue)) == "nothing in time"
+    requests.delete(f"{local_aws}/_faults", timeout=10).raise_for_status()
+    launcher.delete(stack)
+
+
+def test_an_instance_that_ec2_has_forgotten_has_ended(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS)
+    stack = launcher.launch(launch)
+    forgotten = trigger_for(launch, stack)
+    forgotten.job = "nobody"
+    assert asyncio.run(first_event(forgotten)) == "ended"
+    launcher.delete(stack)

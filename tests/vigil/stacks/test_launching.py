@@ -19,6 +19,7 @@ from vigil.stacks.inventory import find_stack, instances_of_launch
 from vigil.stacks.launch import Launch
 from vigil.stacks.launching import StackInTheWayError, launch_or_adopt
 from vigil.stacks.outcome import outcome_of
+from vigil.stacks.template import stack_request
 from vigil.windows import now
 
 HANGS = "#!/bin/bash\nsleep 1000\n"
@@ -271,6 +272,21 @@ def test_a_finished_stack_in_the_way_is_no_conflict(launcher: Launcher) -> None:
     launcher.delete(made)
 
 
+def test_a_stack_that_was_rolled_back_is_no_conflict(launcher: Launcher) -> None:
+    first = launcher.settle(HANGS, security_group_id="sg-0123456789abcdef0")
+    request = stack_request(first, launcher.ground, now())
+    cloudformation = launcher.aws.client("cloudformation")
+    cloudformation.create_stack(StackName=first.name, OnFailure="ROLLBACK", **request.arguments())
+    rolled_back = find_stack(cloudformation, first.name)
+    assert rolled_back is not None
+    assert rolled_back.status == "ROLLBACK_COMPLETE"
+    second = launcher.settle(HANGS, training_job_name=first.name)
+    made = launcher.launch(second)
+    assert made.id != rolled_back.id
+    assert launcher.alive(second)
+    launcher.delete(made)
+
+
 def test_a_stack_whose_deletion_failed_is_cleared_away(launcher: Launcher, local_aws: str) -> None:
     import requests
 
@@ -361,8 +377,6 @@ def test_the_instances_role_reaches_no_further_than_its_job(launcher: Launcher) 
 
 
 def test_no_script_and_no_secret_stands_in_the_user_data(launcher: Launcher) -> None:
-    from vigil.stacks.template import stack_request
-
     launch = launcher.settle("#!/bin/bash\nexport PASSWORD=hunter2\n", arguments=["--token", "abc"])
     request = stack_request(launch, launcher.ground, now())
     assert "hunter2" not in str(request)

@@ -85,6 +85,15 @@ def test_a_deletion_that_failed_is_tried_again_and_its_instance_terminated(
     wait_for(lambda: is_gone(launcher, launch, stack), "the end")
 
 
+def test_what_a_rolled_back_launch_has_left_is_deleted(launcher: Launcher) -> None:
+    launch = launcher.settle(HANGS, security_group_id="sg-0123456789abcdef0")
+    request = stack_request(launch, launcher.ground, now())
+    cloudformation = launcher.aws.client("cloudformation")
+    cloudformation.create_stack(StackName=launch.name, OnFailure="ROLLBACK", **request.arguments())
+    assert [one.why for one in swept(launcher)] == ["it is what ROLLBACK_COMPLETE has left"]
+    wait_for(lambda: find_stack(cloudformation, launch.name) is None, "the deletion")
+
+
 def test_an_instance_whose_stack_is_gone_is_terminated(launcher: Launcher) -> None:
     launch, stack = running(launcher)
     (found,) = launcher.aws.client("ec2").describe_instances(InstanceIds=[launcher.instance(launch).id])[
