@@ -36,6 +36,7 @@ def settle_launch() -> dict[str, Any]:
         AirflowFailException: something that was said cannot be done; nothing was paid for.
         AirflowSkipException: it is a dry run.
     """
+    from vigil.aws import content_hash
     from vigil.errors import SettingsError
     from vigil.notices import Notice
     from vigil.stacks.resolving import put_on_s3, settle_config, settle_launch
@@ -59,7 +60,7 @@ def settle_launch() -> dict[str, Any]:
         )
     except SettingsError as error:
         name = str(said["config"] or "training stack")[-63:]
-        identity = f"training-stack-failed/{context['run_id']}"[:250]
+        identity = f"training-stack-failed/{content_hash([context['run_id'], str(error)])}"
         text = f"{name}: nothing was launched in {context['run_id']}.\n{error}"
         send_notice(settings, aws, Notice(identity, "training-stack-failed", name, text))
         # Another try would say the same.
@@ -232,33 +233,27 @@ class LaunchTrainingStackOperator(BaseOperator):
         """Look whether anything is left, tell people, and return the outcome or fail with it."""
         for line in outcome.lines():
             self.log.info("%s", line)
-        # The one that replaced it goes on.
-        if outcome.kind != "replaced":
-            _check_that_nothing_is_left(aws, launch)
-        _tell(settings, aws, outcome)
+        _finish(settings, aws, launch, outcome)
         if not outcome.succeeded:
             raise AirflowFailException(outcome.lines()[0])
         return outcome.to_json()
 
 
-def _check_that_nothing_is_left(aws: Aws, launch: Launch) -> None:
-    """Look for instances and volumes of a launch.
+def _finish(settings: Settings, aws: Aws, launch: Launch, outcome: Outcome) -> None:
+    """See that nothing of a launch is left, and tell people how it ended, once.
 
     Raises:
-        RuntimeError: there are some.
+        RuntimeError: an instance or a volume is left.
     """
+    from vigil.notices import Notice
     from vigil.stacks.ending import left_of
 
-    left = left_of(aws, launch.name, launch.id)
+    # What replaced it goes on, and answers for itself.
+    left = [] if outcome.kind == "replaced" else left_of(aws, launch.name, launch.id)
     if left:
         raise RuntimeError(f"Something of {launch.name} is left and costs: {', '.join(left)}.")
-    log.info("Nothing billable is left.")
-
-
-def _tell(settings: Settings, aws: Aws, outcome: Outcome) -> None:
-    """Tell people how a launch ended, once."""
-    from vigil.notices import Notice
-
+    if outcome.kind != "replaced":
+        log.info("Nothing billable is left.")
     notice = Notice(
         f"training-stack-ended/{outcome.job}/{outcome.launch}",
         "training-stack-ended" if outcome.succeeded else "training-stack-failed",
@@ -287,8 +282,10 @@ def leave_nothing(launch: Any) -> None:
     settings = load_settings()
     aws = open_aws(settings)
     settled = Launch.from_json(launch)
-    if kept_outcome(aws, settled) is not None:
-        log.info("Its task has seen the end.")
+    kept = kept_outcome(aws, settled)
+    if kept is not None:
+        # Its task has seen the end, but may have been killed before it told of it.
+        _finish(settings, aws, settled, kept)
         return
     cloudformation = aws.client("cloudformation")
     stack = find_stack(cloudformation, settled.name)
@@ -304,5 +301,4 @@ def leave_nothing(launch: Any) -> None:
     end_and_wait(aws, settled.name, settled.id, stack.id, settings.poll_interval_s)
     outcome = outcome_of(aws, settled, stack.id, stack.deadline or now(), now())
     keep_outcome(aws, settled, outcome)
-    _check_that_nothing_is_left(aws, settled)
-    _tell(settings, aws, outcome)
+    _finish(settings, aws, settled, outcome)
