@@ -35,7 +35,7 @@ test: install  ## Run every check and test
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
-	@$(VENV)/cfn-lint deploy/*.yaml
+	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: install  ## Measure the figures against their competitors; results in var/bench
