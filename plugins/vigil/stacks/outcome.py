@@ -157,12 +157,12 @@ def _told(aws: Aws, launch: Launch, seen: _Evidence, deadline: datetime, now: da
     if result is not None and result["ended_by"] == "script":
         return _of_script(result)
     if result is not None and result["ended_by"] == "deadline":
-        return _of_deadline(launch)
+        return _of_deadline(launch, deadline)
     if instance is None and result is None and (reasons := _failures(aws, seen.stack_id)):
         return "launch-failed", f"the stack could not be made. {reasons}."
     ended_at = (instance.ended_at if instance else None) or now
     if ended_at >= deadline - _AROUND_DEADLINE:
-        return _of_deadline(launch)
+        return _of_deadline(launch, deadline)
     if stack is not None and stack.launch != launch.id and not stack.is_gone:
         dag_id, run_id = stack.run
         return "replaced", f"the stack was replaced by {run_id} of {dag_id}."
@@ -194,12 +194,12 @@ def _of_script(result: Mapping[str, Any]) -> tuple[Kind, str]:
     return "script-failed", f"the script ended {how} after {result['ran_s']:.0f} s."
 
 
-def _of_deadline(launch: Launch) -> tuple[Kind, str]:
+def _of_deadline(launch: Launch, deadline: datetime) -> tuple[Kind, str]:
     allowed = launch.allowance
     if allowed.is_asked_for:
-        return "limit-reached", f"ended at its {allowed.limited_by}, {allowed.seconds} s after the launch."
+        return "limit-reached", f"ended at its {allowed.limited_by}; its deadline was {deadline} UTC."
     return "maximum-reached", (
-        f"ended at its hard maximum, {allowed.seconds} s after the launch, before the script did: raise "
+        f"ended at its hard maximum, before the script did; its deadline was {deadline} UTC. Raise "
         "maximum-hours if it needs longer."
     )
 
