@@ -27,8 +27,6 @@ launch again, trigger a new run: a cleared task only tells again how its launch 
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param
 
 from vigil.operators.defaults import DEFAULT_ARGS, TAG
@@ -63,10 +61,5 @@ with DAG(
     tags=[TAG, "training-stacks"],
 ):
     settled = settle_launch()
-    launched = LaunchTrainingStackOperator(
-        task_id="launch",
-        launch=settled,
-        # Longer than the longest stack: its deadline is what ends the waiting.
-        execution_timeout=timedelta(days=32),
-    )
+    launched = LaunchTrainingStackOperator(task_id="launch", launch=settled)
     launched >> leave_nothing(settled).as_teardown()

@@ -405,7 +405,7 @@ def test_nothing_outlives_the_server_and_nothing_is_resumed(tmp_path, number):
         stops = first.launch(script, InstanceInitiatedShutdownBehavior="stop")
         for instance in (ends, stops):
             first.says(instance, "ready")
-        assert len(processes_with(mark)) >= 6
+        wait_until(lambda: len(processes_with(mark)) >= 6)
         kept = state_dir / "moto.pickle"
         if number == signal.SIGKILL:
             saved = kept.stat().st_mtime_ns if kept.exists() else 0

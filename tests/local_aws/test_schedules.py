@@ -290,9 +290,10 @@ def test_a_role_that_is_gone_keeps_its_schedule_from_firing_until_it_is_back(
     scheduler, client, name, queue, role
 ):
     iam = client("iam")
-    create(scheduler, name, send(queue, role), at(1))
+    # Far enough ahead for the role to be gone by then.
+    create(scheduler, name, send(queue, role), at(4))
     iam.delete_role(RoleName=name)
-    assert bodies(client("sqs"), queue, 2) == []
+    assert bodies(client("sqs"), queue, 6) == []
     make_role(iam, name)
     assert bodies(client("sqs"), queue) == ["now"]
 
