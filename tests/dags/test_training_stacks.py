@@ -349,6 +349,17 @@ def test_a_task_that_failed_in_an_unforeseen_way_leaves_nothing_and_tells_how_it
     assert "ended well" in text
 
 
+def test_a_task_that_died_between_outcome_and_deletion_leaves_no_stack(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, connection: Connection[Any]
+) -> None:
+    monkeypatch.setattr(LaunchTrainingStackOperator, "_clear_away", breaks)
+    run = run_dag(LAUNCH, now(), asked(launcher, "#!/bin/bash\nexit 0\n"))
+    assert run.state == "failed"
+    assert not stacks(launcher)
+    ((kind, _, _),) = notices(connection)
+    assert kind == "training-stack-ended"
+
+
 def test_a_task_that_was_killed_leaves_nothing_and_tells_its_cost(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch, connection: Connection[Any]
 ) -> None:

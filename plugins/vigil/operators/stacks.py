@@ -282,13 +282,15 @@ def leave_nothing(launch: Any) -> None:
     settings = load_settings()
     aws = open_aws(settings)
     settled = Launch.from_json(launch)
-    kept = kept_outcome(aws, settled)
-    if kept is not None:
-        # Its task has seen the end, but may have been killed before it told of it.
-        _finish(settings, aws, settled, kept)
-        return
     cloudformation = aws.client("cloudformation")
     stack = find_stack(cloudformation, settled.name)
+    kept = kept_outcome(aws, settled)
+    if kept is not None:
+        # Its task has seen the end, but may have been killed before it deleted the stack or told of it.
+        if stack is not None and stack.launch == settled.id and not stack.is_changing:
+            end_and_wait(aws, settled.name, settled.id, stack.id, settings.poll_interval_s)
+        _finish(settings, aws, settled, kept)
+        return
     if stack is None or stack.launch != settled.id:
         since = run_moment(get_current_context())
         stack = find_deleted_stack(cloudformation, settled.name, settled.id, since)
