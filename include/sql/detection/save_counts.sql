@@ -8,6 +8,7 @@ FROM JSON_TABLE(%(counts)s, '$[*]' COLUMNS (
   observed INT UNSIGNED PATH '$[2]'
 )) AS n
 ON DUPLICATE KEY UPDATE
+  window_counts.usual = IF(window_counts.observed <> n.observed, NULL, window_counts.usual),
   window_counts.revision = window_counts.revision + (window_counts.observed <> n.observed),
   window_counts.observed = n.observed,
   window_counts.counted_at = %(now)s

@@ -24,10 +24,10 @@ from pymysql.cursors import Cursor
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.detection.alerts import save_alerts
 from vigil.detection.incidents import rebuild_incidents
-from vigil.detection.judging import alerts_of
 from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.predicting import Predictor, PredictorOf
+from vigil.detection.recording import alerts_of
 from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Count, Verdict, save_verdicts, verdicts_of
 from vigil.features import FEATURE_NAMES, features_of

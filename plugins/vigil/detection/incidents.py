@@ -18,7 +18,7 @@ from pymysql.cursors import Cursor
 
 from vigil.database import statement
 from vigil.detection.rows import as_json
-from vigil.detection.verdicts import Verdict
+from vigil.detection.verdicts import Verdict, verdict_of
 from vigil.windows import WINDOW
 
 SILENT_SOURCE = "silent_source"
@@ -162,5 +162,5 @@ def rebuild_incidents(
 def _verdicts_that_hold(cursor: Cursor, series: str, start: datetime, end: datetime) -> list[Verdict]:
     """Return one verdict a window, in order: the one on the newest count, by whoever judged last."""
     cursor.execute(statement("detection/select_verdicts"), {"series": series, "start": start, "end": end})
-    verdicts = {verdict.window_start: verdict for verdict in (Verdict(*row) for row in cursor.fetchall())}
+    verdicts = {verdict.window_start: verdict for verdict in map(verdict_of, cursor.fetchall())}
     return list(verdicts.values())

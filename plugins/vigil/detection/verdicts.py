@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from pymysql.cursors import Cursor
@@ -47,7 +48,8 @@ class Verdict:
         expected: events, as the model says.
         lower: bound of the band.
         upper: bound of the band.
-        score: distance from what was expected; -1 and 1 are the bounds.
+        score: as rare as one window in so many; negative below what was expected.
+        extrapolated: rarer than what the calibration could show.
         verdict: normal, high or low.
     """
 
@@ -60,6 +62,7 @@ class Verdict:
     lower: float
     upper: float
     score: float
+    extrapolated: bool
     verdict: str
 
     @property
@@ -119,10 +122,17 @@ def _verdicts_of_one(
             lower.tolist(),
             upper.tolist(),
             scores.tolist(),
+            [False] * len(counts),
             sides.tolist(),
             strict=True,
         )
     ]
+
+
+def verdict_of(row: Sequence[Any]) -> Verdict:
+    """Return the verdict of a row that has its fields in order."""
+    values = (*row[:-2], bool(row[-2]), row[-1])
+    return Verdict(*values)
 
 
 def save_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) -> None:

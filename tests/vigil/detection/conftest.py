@@ -95,7 +95,8 @@ def counted(connection: Connection[Any]) -> Callable[..., None]:
                 (series, first, end, end if retired else None, live_from, end, live_from),
             )
             cursor.executemany(
-                "INSERT INTO window_counts VALUES (%s, %s, %s, 1, %s)",
+                "INSERT INTO window_counts (series, window_start, observed, counted_at)"
+                " VALUES (%s, %s, %s, %s)",
                 [(series, start, count, NOW) for start, count in zip(starts, counts, strict=True)],
             )
             if unjudged:

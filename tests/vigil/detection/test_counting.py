@@ -150,7 +150,11 @@ def test_a_dropped_window_keeps_its_count(
 ) -> None:
     dropped = window_of(dropped_before(NOW, settings.event_retention)) - WINDOW
     have("11:00")
-    rows("INSERT INTO window_counts VALUES ('orders', %s, 7, 1, %s)", dropped, NOW)
+    rows(
+        "INSERT INTO window_counts (series, window_start, observed, counted_at) VALUES ('orders', %s, 7, %s)",
+        dropped,
+        NOW,
+    )
     rows("INSERT INTO dirty_windows VALUES ('orders', %s)", dropped)
     count_windows(database, settings, NOW)
     assert rows(COUNTS)[0] == (dropped, 7, 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.vigil.detection.doubles import VERSION, at
 from vigil.detection.alerts import Alert, closing_alert, opening_alert, silence_alert
 from vigil.detection.incidents import Incident, go_on
-from vigil.detection.judging import alerts_of
+from vigil.detection.recording import alerts_of
 from vigil.detection.verdicts import Verdict
 from vigil.windows import WINDOW
 
@@ -23,7 +23,7 @@ def verdict(place: int, what: str, score: float | None = None, series: str = "or
     """Return a verdict on the window so many after 00:00."""
     start = at("00:00") + place * WINDOW
     return Verdict(
-        series, start, 1, VERSION, 9, 5.0, 2.0, 8.0, SCORES[what] if score is None else score, what
+        series, start, 1, VERSION, 9, 5.0, 2.0, 8.0, SCORES[what] if score is None else score, False, what
     )
 
 
