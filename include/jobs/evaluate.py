@@ -1,8 +1,8 @@
 """Measures a candidate on predictions that other jobs made, beside the champion on the same rows.
 
-Runs as a SageMaker Processing job; its modules, bands.py and answers.py lie beside it. By hand:
+Runs as a SageMaker Processing job; its modules and a part of the package vigil lie beside it. By hand:
 
-    PYTHONPATH=plugins/vigil python include/jobs/evaluate.py --help
+    PYTHONPATH=plugins python include/jobs/evaluate.py --help
 
 Reads below the root, which the container calls /opt/ml:
 

@@ -1,7 +1,7 @@
 """Measures predictions of a number, and calibrates the band around them."""
 
 import numpy as np
-from bands import Band, calibrate
+from banding import band_from_json, band_kind
 from bootstrap import confidence_of, deviations_of, resampled_sums
 from failure import UnusableError
 from undefined import as_json, ratio
@@ -19,18 +19,18 @@ class Measured:
     Attributes:
         rows: of the test part.
         expected: predictions, shape (n,).
-        band: of the model.
         error: expected less observed, shape (n,).
+        lower: bound of the model's band, shape (n,).
+        upper: bound of the model's band, shape (n,).
         inside: 1 where the observed value lies in the band, else 0; shape (n,).
     """
 
     def __init__(self, predictions, band):
         self.rows = predictions.rows
-        self.band = band
         self.expected = expected_of(predictions)
         self.error = self.expected - self.rows.labels
-        lower, upper = band.bounds(self.rows.series_of_rows(), self.expected)
-        self.inside = ((lower <= self.rows.labels) & (self.rows.labels <= upper)).astype(float)
+        self.lower, self.upper = band.bounds(self.rows, self.expected)
+        self.inside = ((self.lower <= self.rows.labels) & (self.rows.labels <= self.upper)).astype(float)
 
     def terms(self):
         """Return what each row adds to the sums of `metrics_of`, but for the two that all models share."""
@@ -89,13 +89,11 @@ def evaluate(config, validation, test, champion):
         UnusableError: the predictions are no numbers.
         ValueError: there are too few rows to calibrate on.
     """
-    rows = validation.rows
-    band = calibrate(
-        rows.series_of_rows(), expected_of(validation), rows.labels, config["coverage"], config["scale"]
-    )
+    kind = band_kind(config)
+    band = kind.calibrated(validation.rows, expected_of(validation), config["coverage"])
     models = [Measured(test, band)]
     if champion is not None:
-        models.append(Measured(champion, Band.from_json(config["champion"]["band"])))
+        models.append(Measured(champion, band_from_json(config, config["champion"]["band"])))
     shared = [np.ones(len(test.rows)), np.abs(test.rows.labels)]
     described = [_described(test.rows, shared + model.terms()) for model in models]
     resampled = _resampled(shared, models)
@@ -193,14 +191,12 @@ def _panels(model):
 
 
 def _panel(model, chosen, series):
-    names = model.rows.series_of_rows()[chosen]
-    lower, upper = model.band.bounds(names, model.expected[chosen])
     windows = model.rows.windows
     return {
         "series": series,
         "at": None if windows is None else [str(window) for window in windows[chosen]],
         "observed": model.rows.labels[chosen].tolist(),
         "expected": model.expected[chosen].tolist(),
-        "lower": lower.tolist(),
-        "upper": upper.tolist(),
+        "lower": model.lower[chosen].tolist(),
+        "upper": model.upper[chosen].tolist(),
     }

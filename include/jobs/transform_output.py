@@ -6,8 +6,9 @@ import os
 from array import array
 
 import numpy as np
-from answers import cut_line
 from failure import UnusableError
+
+from vigil.answers import cut_line
 
 SERIES = "series"
 WINDOW_START = "window_start"
@@ -59,12 +60,6 @@ class Rows:
     def same_as(self, other):
         """Tell whether the others are the very same rows with the same labels."""
         return self.identity == other.identity and np.array_equal(self.labels, other.labels)
-
-    def series_of_rows(self):
-        """Return the name of each row's series; of rows that belong to none, one name for all."""
-        if self.names is None:
-            return np.full(len(self), "")
-        return np.array(self.names)[self.series]
 
 
 class Predictions:

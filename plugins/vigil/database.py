@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 # Strict, so that a wrong value is an error and not a warning; the same on every server.
 _SESSION = (
-    "SET SESSION time_zone = '+00:00', "
+    "SET SESSION time_zone = '+00:00', group_concat_max_len = 1048576, "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
 )
 _READ_COMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"

@@ -14,6 +14,7 @@ from typing import Any
 from pymysql.cursors import Cursor
 
 from vigil.bands import Band
+from vigil.calibration import Calibration, band_of
 from vigil.database import statement
 from vigil.errors import DataError
 from vigil.smoke_tests import SmokeTest
@@ -51,7 +52,7 @@ class ReleasedModel:
     sagemaker_model: str
     model_data_url: str
     training_job: str
-    band: Band | None
+    band: Band | Calibration | None
     metrics: dict[str, Any]
     status: str
     due_at: datetime
@@ -70,7 +71,7 @@ def _released_model(row: tuple[Any, ...]) -> ReleasedModel:
     names = [field.name for field in fields(ReleasedModel)]
     columns: dict[str, Any] = dict(zip(names, row, strict=True))
     band, smoke_test = json.loads(columns["band"]), json.loads(columns["smoke_test"] or "null")
-    columns["band"] = Band.from_json(band) if band else None
+    columns["band"] = band_of(band) if band else None
     columns["smoke_test"] = SmokeTest.from_json(smoke_test) if smoke_test else None
     columns["metrics"] = json.loads(columns["metrics"])
     return ReleasedModel(**columns)

@@ -1,7 +1,8 @@
 """Judges a period of history again, a day a run: `backfill_detections`.
 
 It writes verdicts on every closed window of the period, whatever version of the model judged it before,
-and derives the incidents of history from them. Live windows keep the incidents that people were told of, and
+and derives the incidents of history from them. Before a day is judged, its statistics are drawn if they are
+missing; behind it, those of the next day. Live windows keep the incidents that people were told of, and
 those that still wait for the live judge are left to it.
 """
 
@@ -24,18 +25,23 @@ from pymysql.cursors import Cursor
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.detection.alerts import save_alerts
 from vigil.detection.incidents import rebuild_incidents
+from vigil.detection.judging import judge
 from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.predicting import Predictor, PredictorOf
 from vigil.detection.recording import alerts_of
 from vigil.detection.rows import as_json
-from vigil.detection.verdicts import Count, Verdict, save_verdicts, verdicts_of
-from vigil.features import FEATURE_NAMES, features_of
-from vigil.released_models import champion, released_models
+from vigil.detection.rules import Rule
+from vigil.detection.statistics import keep_statistics
+from vigil.detection.verdicts import Count, Verdict, save_verdicts
+from vigil.features import FEATURE_NAMES, features_of, most_at_once
+from vigil.holidays import holidays
+from vigil.released_models import ReleasedModel, champion
 from vigil.settings import Settings
 from vigil.windows import WINDOW
 
 _DAY = timedelta(days=1)
+_MOST_AT_ONCE = most_at_once() * WINDOW
 _SERIES_PER_STEP = 64
 
 log = logging.getLogger(__name__)
@@ -104,20 +110,29 @@ def judge_period(
             return BackfillOutcome(None)
         total = BackfillOutcome(serving.model_version)
         closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
-        judge = _PeriodJudge(
-            connection, predictor_of(serving.endpoint), pipeline.model, serving.endpoint, send_alerts, now
+        judging = _PeriodJudge(
+            connection, predictor_of(serving.endpoint), pipeline.rule.to_rule(), serving, send_alerts, now
         )
-        for first, last in _days(start, min(end, closed_before)):
+        for first, last in _steps(start, min(end, closed_before)):
+            keep_statistics(connection, _midnight(first))
             for histories in _groups(connection, first, last):
-                total = _sum(total, judge.judge(histories, first, last, only_unjudged))
+                total = _sum(total, judging.judge(histories, first, last, only_unjudged))
                 log.info("Judged %s to %s: %s", first, last, total)
+            if last == _midnight(last):
+                keep_statistics(connection, last, anew=not only_unjudged)
     return total
 
 
-def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+def _steps(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Yield periods that lie in one day, and no window of which looks back on another as a usual one."""
     while start < end:
-        yield start, min(start + _DAY, end)
-        start += _DAY
+        last = min(start + _MOST_AT_ONCE, _midnight(start) + _DAY, end)
+        yield start, last
+        start = last
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _groups(connection: Connection[Any], start: datetime, end: datetime) -> Iterator[list[_History]]:
@@ -149,8 +164,8 @@ class _PeriodJudge:
 
     connection: Connection[Any]
     predictor: Predictor
-    model: str
-    endpoint: str
+    rule: Rule
+    serving: ReleasedModel
     send_alerts: bool
     now: datetime
 
@@ -160,17 +175,14 @@ class _PeriodJudge:
         """Predict while no lock is held, then write verdicts and incidents in one transaction."""
         read = partial(_read, histories=histories, start=start, end=end, only_unjudged=only_unjudged)
         counts, features = in_transaction(self.connection, read)
-        predictions = self.predictor.predict(features)
-        # Read after the answer: a version has its row before its endpoint can answer with it.
-        released = in_transaction(self.connection, partial(released_models, model=self.model))
-        verdicts = verdicts_of(counts, predictions, released, self.endpoint)
+        verdicts, calls = judge(self.connection, counts, features, self.predictor, self.rule, self.serving)
         write = partial(self._write, histories=histories, verdicts=verdicts, start=start, end=end)
         incidents, alerts = in_transaction(self.connection, write)
         return BackfillOutcome(
             None,
             len(verdicts),
             sum(verdict.is_anomalous for verdict in verdicts),
-            predictions.calls,
+            calls,
             incidents,
             alerts,
         )
@@ -215,5 +227,7 @@ def _read(
     features = [np.empty((0, len(FEATURE_NAMES)))]
     for series, own in groupby(counts, key=attrgetter("series")):
         starts = [count.window_start for count in own]
-        features.append(features_of(epoch_seconds(starts), lookback_in_bulk(cursor, series, starts)))
+        features.append(
+            features_of(epoch_seconds(starts), lookback_in_bulk(cursor, series, starts), holidays())
+        )
     return counts, np.concatenate(features)

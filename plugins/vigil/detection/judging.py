@@ -14,22 +14,28 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.detection.lookback import epoch_seconds, lookback_by_key
 from vigil.detection.pipeline import Pipeline
-from vigil.detection.predicting import Predictor, PredictorOf
+from vigil.detection.predicting import Predictions, Predictor, PredictorOf
 from vigil.detection.recording import Recorded, record_verdicts
+from vigil.detection.rules import Rule
 from vigil.detection.silence import watch_sources
-from vigil.detection.verdicts import Count, Verdict, verdicts_of
-from vigil.features import features_of
-from vigil.released_models import champion, released_models
+from vigil.detection.verdicts import Count, Verdict
+from vigil.errors import CloudError
+from vigil.features import features_of, most_at_once
+from vigil.holidays import holidays
+from vigil.released_models import ReleasedModel, champion, released_models
 from vigil.settings import Settings
 from vigil.windows import WINDOW
 
 _WINDOWS_PER_STEP = 20_000
+_MOST_AT_ONCE = most_at_once() * WINDOW
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +84,11 @@ def judge_due_windows(
         steps: list[Recorded] = []
         calls = 0
         if serving:
-            predictor = predictor_of(serving.endpoint)
+            predictor, rule = predictor_of(serving.endpoint), pipeline.rule.to_rule()
             due = _due(connection, settings, now)
             while due:
-                verdicts, called = judge(connection, due, predictor, pipeline.model, serving.endpoint)
+                features = _features_of(connection, due)
+                verdicts, called = judge(connection, due, features, predictor, rule, serving)
                 calls += called
                 steps.append(in_transaction(connection, partial(record_verdicts, verdicts=verdicts, now=now)))
                 due = _due(connection, settings, now) if steps[-1].judged else []
@@ -99,26 +106,66 @@ def judge_due_windows(
 
 
 def _due(connection: Connection[Any], settings: Settings, now: datetime) -> list[Count]:
-    """Return windows that are due, the oldest first."""
+    """Return windows that are due, the oldest first; none of them looks back on another as a usual one."""
 
     def select(cursor: Cursor) -> list[Count]:
         newest = now - settings.allowed_lateness - WINDOW
         cursor.execute(
             statement("detection/select_due_windows"), {"newest": newest, "limit": _WINDOWS_PER_STEP}
         )
-        return [Count(*row) for row in cursor.fetchall()]
+        due = [Count(*row) for row in cursor.fetchall()]
+        return [count for count in due if count.window_start < due[0].window_start + _MOST_AT_ONCE]
 
     return in_transaction(connection, select)
 
 
 def judge(
-    connection: Connection[Any], counts: Sequence[Count], predictor: Predictor, model: str, endpoint: str
+    connection: Connection[Any],
+    counts: Sequence[Count],
+    features: NDArray[np.float64],
+    predictor: Predictor,
+    rule: Rule,
+    serving: ReleasedModel,
 ) -> tuple[list[Verdict], int]:
-    """Return the verdicts on some windows, and how often the endpoint was invoked; no lock is held."""
+    """Return the verdicts on some windows, and how often the endpoint was invoked; no lock is held.
+
+    Args:
+        connection: an open connection.
+        counts: n windows.
+        features: that describe them, shape (n, features).
+        predictor: of the endpoint.
+        rule: by which they are judged.
+        serving: the champion; while another takes its place, both may answer.
+
+    Raises:
+        CloudError: the endpoint gave no usable answer.
+    """
+    predictions = predictor.predict(features)
+    # Read after the answer: a version has its row before its endpoint can answer with it.
+    released = in_transaction(connection, partial(released_models, model=serving.model))
+    models = _who_answered(predictions, released, serving.endpoint)
+    judging = partial(rule.judge, counts=counts, expected=predictions.expected, models=models)
+    return in_transaction(connection, judging), predictions.calls
+
+
+def _who_answered(
+    predictions: Predictions, released: Sequence[ReleasedModel], endpoint: str
+) -> list[ReleasedModel]:
+    """Return the model that answered for each window.
+
+    Raises:
+        CloudError: a variant answered that no released model has.
+    """
+    by_variant = {model.variant: model for model in released if model.endpoint == endpoint}
+    for variant in sorted(set(predictions.variants) - by_variant.keys()):
+        raise CloudError(
+            f"The endpoint {endpoint} answered with the variant {variant!r}, which no released model "
+            "has: was it deployed by hand? Release it with retrain_weekly, or roll back."
+        )
+    return [by_variant[variant] for variant in predictions.variants]
+
+
+def _features_of(connection: Connection[Any], counts: Sequence[Count]) -> NDArray[np.float64]:
     windows = [(count.series, count.window_start) for count in counts]
     lookback = in_transaction(connection, partial(lookback_by_key, windows=windows))
-    starts = epoch_seconds([start for _, start in windows])
-    predictions = predictor.predict(features_of(starts, lookback))
-    # Read after the answer: a version has its row before its endpoint can answer with it.
-    released = in_transaction(connection, partial(released_models, model=model))
-    return verdicts_of(counts, predictions, released, endpoint), predictions.calls
+    return features_of(epoch_seconds([start for _, start in windows]), lookback, holidays())

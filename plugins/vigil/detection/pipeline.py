@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from vigil.detection.events import is_series_name
+from vigil.detection.rules import RarityRule, StandardDeviationsRule
 from vigil.errors import SettingsError
 from vigil.paths import configs_dir
 from vigil.settings import explain
@@ -228,16 +229,55 @@ SourceOptions = Annotated[
 ]
 
 
+class RarityOptions(Options):
+    """Judges windows by how rare they are.
+
+    Attributes:
+        kind: rarity.
+        false_incidents_per_month: how often a series may be called anomalous that is not.
+    """
+
+    kind: Literal["rarity"] = "rarity"
+    false_incidents_per_month: float = Field(default=1, gt=0, le=300)
+
+    def to_rule(self) -> RarityRule:
+        """Return the rule."""
+        return RarityRule(self.false_incidents_per_month)
+
+
+class StandardDeviationsOptions(Options):
+    """Judges windows by the standard deviation of the same weekday and time, as the first system did.
+
+    Attributes:
+        kind: standard_deviations.
+        k: how many of them a window may lie off.
+        weeks: of the past that the standard deviation is taken from; three at least must be known.
+    """
+
+    kind: Literal["standard_deviations"]
+    k: float = Field(default=3, gt=0)
+    weeks: int = Field(default=8, ge=3, le=52)
+
+    def to_rule(self) -> StandardDeviationsRule:
+        """Return the rule."""
+        return StandardDeviationsRule(self.k, self.weeks)
+
+
+RuleOptions = Annotated[RarityOptions | StandardDeviationsOptions, Field(discriminator="kind")]
+
+
 class Pipeline(Options):
-    """Says what is watched and by which model.
+    """Says what is watched, by which model and by which rule.
 
     Attributes:
         model: name of the model spec whose champion judges.
+        rule: by which a window is high or low.
         sources: where events come from.
         silent_after_s: seconds that a live source may stand still before that is an incident.
     """
 
     model: str = Field(default="event-counts", min_length=1)
+    rule: RuleOptions = RarityOptions()
     sources: tuple[SourceOptions, ...] = Field(min_length=1)
     silent_after_s: float = Field(default=900, gt=0)
 

@@ -1,4 +1,4 @@
-"""Verdicts: what was observed against the band of the very model version that answered."""
+"""Verdicts: what was observed against what was expected, and how they are stored."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
-from vigil.detection.predicting import Predictions
-from vigil.errors import CloudError, DataError
-from vigil.released_models import ReleasedModel
+from vigil.detection.rows import as_json
 
 NORMAL, HIGH, LOW = "normal", "high", "low"
 
@@ -67,66 +64,15 @@ class Verdict:
 
     @property
     def is_anomalous(self) -> bool:
-        """Tell whether the window lies outside the band."""
+        """Tell whether the window is high or low."""
         return self.verdict != NORMAL
 
-
-def verdicts_of(
-    counts: Sequence[Count], predictions: Predictions, released: Sequence[ReleasedModel], endpoint: str
-) -> list[Verdict]:
-    """Hold counts against the bands of the versions that answered.
-
-    Raises:
-        CloudError: a variant answered that no released model has.
-    """
-    by_variant = {model.variant: model for model in released if model.endpoint == endpoint}
-    verdicts: list[Verdict | None] = [None] * len(counts)
-    for variant in sorted(set(predictions.variants)):
-        if variant not in by_variant:
-            raise CloudError(
-                f"The endpoint {endpoint} answered with the variant {variant!r}, which no released model "
-                "has: was it deployed by hand? Release it with retrain_weekly, or roll back."
-            )
-        places = [place for place, answered in enumerate(predictions.variants) if answered == variant]
-        for place, verdict in zip(
-            places,
-            _verdicts_of_one(
-                [counts[place] for place in places], predictions.expected[places], by_variant[variant]
-            ),
-            strict=True,
-        ):
-            verdicts[place] = verdict
-    return [verdict for verdict in verdicts if verdict]
-
-
-def _verdicts_of_one(
-    counts: Sequence[Count], expected: np.ndarray[tuple[int], np.dtype[np.float64]], model: ReleasedModel
-) -> list[Verdict]:
-    series = [count.series for count in counts]
-    observed = np.array([count.observed for count in counts], dtype=float)
-    if model.band is None:
-        raise DataError(
-            f"{model.model_version} has no band, so it cannot judge windows: name a model of event counts "
-            "in the pipeline file."
-        )
-    lower, upper = model.band.bounds(series, expected)
-    scores = model.band.scores(series, expected, observed)
-    sides = np.where(observed > upper, HIGH, np.where(observed < lower, LOW, NORMAL))
-    return [
-        Verdict(
-            count.series, count.window_start, count.revision, model.model_version, count.observed, *numbers
-        )
-        for count, *numbers in zip(
-            counts,
-            expected.tolist(),
-            lower.tolist(),
-            upper.tolist(),
-            scores.tolist(),
-            [False] * len(counts),
-            sides.tolist(),
-            strict=True,
-        )
-    ]
+    @property
+    def usual(self) -> int | None:
+        """Return what an anomalous window counts as in features: the bound that it went beyond, if it did."""
+        if self.verdict == HIGH:
+            return min(self.observed, round(self.upper))
+        return max(self.observed, round(self.lower)) if self.verdict == LOW else None
 
 
 def verdict_of(row: Sequence[Any]) -> Verdict:
@@ -136,8 +82,13 @@ def verdict_of(row: Sequence[Any]) -> Verdict:
 
 
 def save_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) -> None:
-    """Store verdicts; the same count judged again by the same version replaces its verdict."""
+    """Store verdicts, and beside the counts what features take of them.
+
+    The same count judged again by the same version replaces its verdict.
+    """
     cursor.executemany(
         statement("detection/insert_predictions"),
         [(*vars(verdict).values(), now) for verdict in verdicts],
     )
+    judged = [(v.series, v.window_start, v.revision, v.expected, v.usual) for v in verdicts]
+    cursor.execute(statement("detection/keep_judgements"), {"windows": as_json(judged)})

@@ -26,6 +26,7 @@ from pymysql.cursors import Cursor
 
 from vigil.aws import aws_name, content_hash
 from vigil.bands import Band
+from vigil.calibration import Calibration
 from vigil.database import in_transaction, statement
 from vigil.errors import CloudError, DataError
 from vigil.release.registry import RegisteredModel, decide
@@ -166,7 +167,7 @@ def start_deployment(
     sagemaker: Any,
     deployment: Deployment,
     *,
-    band: Band | None,
+    band: Band | Calibration | None,
     metrics: Mapping[str, float | None],
     smoke_test: SmokeTest | None,
     role: str,
@@ -291,7 +292,7 @@ def _make_endpoint_config(sagemaker: Any, deployment: Deployment, tags: list[dic
 def _write_down(
     connection: Connection[Any],
     deployment: Deployment,
-    band: Band | None,
+    band: Band | Calibration | None,
     metrics: Mapping[str, float | None],
     smoke_test: SmokeTest | None,
 ) -> None:

@@ -1,7 +1,8 @@
 """The export: every known window of a period, from MySQL to S3, as CSV parts and a manifest.
 
-Each part is UTF-8 with the header `series,window_start,observed`, times in ISO 8601 (UTC), a series in one
-piece and in order of time. The manifest is written last and removed first, so a half export is not seen.
+Each part is UTF-8 with the header `series,window_start,observed,usual`, times in ISO 8601 (UTC), a series in
+one piece and in order of time. `usual` is what a window that was judged anomalous counts as, and else empty.
+The manifest is written last and removed first, so a half export is not seen.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from vigil.database import Database, connected, statement
 from vigil.errors import DatabaseError, DataError
 from vigil.windows import WINDOW
 
-COLUMNS = ("series", "window_start", "observed")
+COLUMNS = ("series", "window_start", "observed", "usual")
 MANIFEST = "manifest.json"
 
 _HEADER = (",".join(COLUMNS) + "\n").encode()
@@ -33,8 +34,8 @@ _HEADER = (",".join(COLUMNS) + "\n").encode()
 _PART_BYTES = 8 * 1024 * 1024
 # What one query answers: a season of one series, less than a megabyte of text.
 _PIECE = timedelta(weeks=13)
-# `2026-01-02 03:05:00,4294967295` and the line's end.
-_LONGEST_LINE = 31
+# `2026-01-02 03:05:00,4294967295,4294967295` and the line's end.
+_LONGEST_LINE = 42
 _TIME_LIMIT_S = 3600
 
 Progress = Callable[[int], None]
@@ -233,7 +234,7 @@ def _known_periods(cursor: Cursor, since: datetime, until: datetime) -> list[tup
 
 
 def _pieces(cursor: Cursor, series: str, first: datetime, end: datetime) -> Iterator[list[str]]:
-    """Yield the lines `2026-01-02T03:05:00,57` of a series, a season at a time, in order of time."""
+    """Yield the lines `2026-01-02T03:05:00,57,` of a series, a season at a time, in order of time."""
     while first < end:
         piece_end = min(first + _PIECE, end)
         cursor.execute(

@@ -16,6 +16,7 @@ from vigil.aws import S3Location, content_hash
 from vigil.bands import rows_needed
 from vigil.errors import DataError
 from vigil.features import FEATURE_NAMES, features_of, lookback_of
+from vigil.holidays import holidays
 from vigil.training.counts.export import csv_field, read_manifest
 from vigil.training.counts.series import SeriesCounts, read_series
 from vigil.training.dataset import FILES, PARTS, Dataset, Progress, forget_dataset
@@ -161,13 +162,14 @@ def _write(
 def _write_rows(files: _Files, part: int, counts: SeriesCounts, positions: NDArray[np.int64]) -> None:
     """Write some windows of one series and one part."""
     starts = (counts.first + positions) * WINDOW_SECONDS
-    described = features_of(starts, lookback_of(counts.counts, positions))
+    described = features_of(starts, lookback_of(counts.observed, counts.usual, positions), holidays())
     # repr is the shortest text that reads back as the same number: judging sees what training saw.
     features = [",".join(map(repr, row)) for row in described.tolist()]
-    labels = counts.counts[positions].astype(np.int64).tolist()
     if part == _TRAIN:
-        files.train.write(_lines(labels, features))
+        # An anomaly is learned from as far as it was usual; what is held out tells what really happened.
+        files.train.write(_lines(counts.usual[positions].astype(np.int64).tolist(), features))
         return
+    labels = counts.observed[positions].astype(np.int64).tolist()
     keys = [f"{csv_field(counts.series)},{start}" for start in starts.astype("datetime64[s]").astype(str)]
     if part == _VALIDATION:
         files.validation.write(_lines(labels, features))

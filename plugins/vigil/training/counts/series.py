@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,18 @@ class SeriesCounts:
     Attributes:
         series: its name.
         first: number of its first window since the epoch.
-        counts: events in consecutive windows, shape (m,); NaN where none was exported.
+        observed: events in consecutive windows, shape (m,); NaN where none was exported.
+        usual: the same, but for windows that were judged anomalous, shape (m,).
     """
 
     series: str
     first: int
-    counts: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    usual: NDArray[np.float64]
 
     def known(self, warm_up: int) -> NDArray[np.int64]:
         """Return the positions of windows that have a count, those of the warm-up left out."""
-        positions = np.flatnonzero(~np.isnan(self.counts))
+        positions = np.flatnonzero(~np.isnan(self.observed))
         return positions[positions >= warm_up].astype(np.int64)
 
 
@@ -43,27 +45,38 @@ def read_series(s3: Any, export: Manifest) -> Iterator[SeriesCounts]:
         DataError: the export is damaged, out of order, or holds a count that is none.
     """
     seen: set[str] = set()
-    for series, starts, observed in _series_columns(s3, export):
-        if series in seen:
-            raise DataError(f"{export.location}: the series {series} comes in two pieces. Export again.")
-        seen.add(series)
-        yield _counts_of(series, starts, observed, export)
+    for columns in _series_columns(s3, export):
+        if columns.series in seen:
+            raise DataError(
+                f"{export.location}: the series {columns.series} comes in two pieces. Export again."
+            )
+        seen.add(columns.series)
+        yield _counts_of(columns, export)
 
 
-def _series_columns(s3: Any, export: Manifest) -> Iterator[tuple[str, list[str], list[str]]]:
-    current: str | None = None
-    starts: list[str] = []
-    observed: list[str] = []
+@dataclass(frozen=True)
+class _Columns:
+    """The rows of one series as text, in the order of the export."""
+
+    series: str
+    starts: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
+    usual: list[str] = field(default_factory=list)
+
+
+def _series_columns(s3: Any, export: Manifest) -> Iterator[_Columns]:
+    current: _Columns | None = None
     for name, content in read_parts(s3, export):
-        for series, start, count in _rows(content, name):
-            if series != current:
+        for series, start, observed, usual in _rows(content, name):
+            if current is None or series != current.series:
                 if current is not None:
-                    yield current, starts, observed
-                current, starts, observed = series, [], []
-            starts.append(start)
-            observed.append(count)
+                    yield current
+                current = _Columns(series)
+            current.starts.append(start)
+            current.observed.append(observed)
+            current.usual.append(usual or observed)
     if current is not None:
-        yield current, starts, observed
+        yield current
 
 
 def _rows(content: bytes, name: str) -> Iterator[list[str]]:
@@ -77,16 +90,19 @@ def _rows(content: bytes, name: str) -> Iterator[list[str]]:
         yield row
 
 
-def _counts_of(series: str, starts: list[str], observed: list[str], export: Manifest) -> SeriesCounts:
+def _counts_of(columns: _Columns, export: Manifest) -> SeriesCounts:
     try:
-        seconds = np.array(starts, dtype="datetime64[s]").astype(np.int64)
-        counts = np.array(observed, dtype=np.float64)
+        seconds = np.array(columns.starts, dtype="datetime64[s]").astype(np.int64)
+        observed = np.array(columns.observed, dtype=np.float64)
+        usual = np.array(columns.usual, dtype=np.float64)
     except ValueError as error:
-        raise DataError(f"{export.location}, series {series}: {error}. Correct the source.") from error
+        raise DataError(
+            f"{export.location}, series {columns.series}: {error}. Correct the source."
+        ) from error
     since, until = np.array([export.since, export.until], dtype="datetime64[s]").astype(np.int64)
     problems = (
-        (~np.isfinite(counts) | (counts != np.floor(counts)), "is no whole number of events"),
-        (counts < 0, "is negative"),
+        (_is_no_count(observed) | _is_no_count(usual), "is no whole number of events"),
+        ((observed < 0) | (usual < 0), "is negative"),
         (seconds % WINDOW_SECONDS != 0, "does not start a window"),
         (np.diff(seconds, prepend=seconds[0] - 1) <= 0, "is out of order"),
         ((seconds < since) | (seconds >= until), "lies outside the period of the manifest"),
@@ -95,10 +111,20 @@ def _counts_of(series: str, starts: list[str], observed: list[str], export: Mani
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DataError(
-                f"The export cannot be trained on: series {series}, window {starts[row]}, observed "
-                f"{observed[row]} {what}. Correct window_counts, then export again."
+                f"The export cannot be trained on: series {columns.series}, window {columns.starts[row]}, "
+                f"observed {columns.observed[row]} {what}. Correct window_counts, then export again."
             )
     numbers = seconds // WINDOW_SECONDS
-    dense = np.full(int(numbers[-1] - numbers[0]) + 1, np.nan)
-    dense[numbers - numbers[0]] = counts
-    return SeriesCounts(series, int(numbers[0]), dense)
+    places = numbers - numbers[0]
+    return SeriesCounts(columns.series, int(numbers[0]), _dense(places, observed), _dense(places, usual))
+
+
+def _is_no_count(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    wrong: NDArray[np.bool_] = ~np.isfinite(counts) | (counts != np.floor(counts))
+    return wrong
+
+
+def _dense(places: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    dense = np.full(int(places[-1]) + 1, np.nan)
+    dense[places] = counts
+    return dense

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import vigil.answers
-import vigil.bands
+import vigil
 from vigil.aws import S3Location
-from vigil.bands import ANSCOMBE, PLAIN, Band
+from vigil.bands import Band
+from vigil.calibration import Calibration, band_of
 from vigil.errors import DataError, SettingsError
 from vigil.paths import jobs_dir
 from vigil.released_models import ReleasedModel
@@ -24,6 +24,7 @@ PICTURES = "pictures.json"
 _CONFIG = "config.json"
 _SCRIPT = "evaluate.py"
 _MODULES = (
+    "banding.py",
     "bootstrap.py",
     "classification.py",
     "curves.py",
@@ -32,20 +33,33 @@ _MODULES = (
     "transform_output.py",
     "undefined.py",
 )
+# Modules of the package that the job shares: numpy at most, in the syntax of the oldest Python.
+_SHARED = (
+    "__init__.py",
+    "anscombe.py",
+    "answers.py",
+    "bands.py",
+    "calibration.py",
+    "deviations.py",
+    "grid.py",
+    "rarity.py",
+    "series_statistics.py",
+)
 
 
-def job_files() -> list[Path]:
-    """Return the evaluation script and every module that must lie beside it."""
-    shared = [Path(str(module.__file__)) for module in (vigil.answers, vigil.bands)]
-    return [*(jobs_dir() / name for name in (_SCRIPT, *_MODULES)), *shared]
+def job_files() -> dict[str, Path]:
+    """Return the evaluation script and every module it imports, by its place in the folder of the job."""
+    package = Path(vigil.__file__).parent
+    shared = {f"{package.name}/{name}": package / name for name in _SHARED}
+    return {**{name: jobs_dir() / name for name in (_SCRIPT, *_MODULES)}, **shared}
 
 
 def upload_evaluation(
     s3: Any, run: TrainingRun, spec: ModelSpec, dataset: Dataset, champion: ReleasedModel | None
 ) -> None:
     """Put the script, the modules it imports and its configuration where the job looks for them."""
-    for file in job_files():
-        s3.put_object(Bucket=run.bucket, Key=(run.code / file.name).key, Body=file.read_bytes())
+    for name, file in job_files().items():
+        s3.put_object(Bucket=run.bucket, Key=(run.code / name).key, Body=file.read_bytes())
     config = evaluation_config(run, spec, dataset, champion)
     location = run.evaluation(champion.model_version if champion else None) / _CONFIG
     s3.put_object(Bucket=location.bucket, Key=location.key, Body=json.dumps(config, indent=2).encode())
@@ -71,7 +85,7 @@ def evaluation_config(
     }
     if dataset.objective == "regression":
         counts = isinstance(spec.data, EventCounts)
-        config |= {"coverage": spec.band.coverage, "scale": ANSCOMBE if counts else PLAIN}
+        config |= {"coverage": spec.band.coverage, "windows": counts}
     if champion:
         _check_alike(champion, dataset)
         config["champion"]["band"] = champion.band.to_json() if champion.band else None
@@ -88,7 +102,7 @@ def _check_alike(champion: ReleasedModel, dataset: Dataset) -> None:
         )
 
 
-def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band | None]:
+def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band | Calibration | None]:
     """Read what the evaluation job wrote.
 
     Args:
@@ -105,7 +119,7 @@ def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band |
     # Event counts were all there was when evaluations did not yet tell their objective.
     if evaluation.get("objective", "regression") != "regression":
         return evaluation, None
-    return evaluation, Band.from_json(read_json(s3, prefix / BAND))
+    return evaluation, band_of(read_json(s3, prefix / BAND))
 
 
 def read_json(s3: Any, location: S3Location) -> dict[str, Any]:

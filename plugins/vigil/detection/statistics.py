@@ -1,0 +1,85 @@
+"""Draws the statistics that a day is judged by, from counts and verdicts of the weeks before it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from vigil.calibration import SeriesWindows
+from vigil.database import in_transaction, statement
+from vigil.detection.rows import as_json
+from vigil.deviations import longest_span
+from vigil.grid import FIVE_MINUTES
+from vigil.series_statistics import DAYS_BACK, SeriesStatistics, statistics_by_day
+from vigil.windows import WINDOW, window_number
+
+_DAY = timedelta(days=1)
+_BACK = DAYS_BACK * _DAY + (longest_span() - 1) * WINDOW
+# Three weeks of so many series are some megabytes of text.
+_SERIES_PER_STEP = 50
+
+
+def keep_statistics(connection: Connection[Any], day: datetime, *, anew: bool = False) -> int:
+    """Draw the statistics that some day is judged by, of every series that was counted the day before.
+
+    Args:
+        connection: an open connection with nothing uncommitted on it.
+        day: midnight at which it begins.
+        anew: draw those too that are there, for their past was judged again.
+
+    Returns:
+        Of how many series.
+    """
+    select = partial(_series_to_draw, day=day, anew=anew)
+    series = in_transaction(connection, select)
+    for place in range(0, len(series), _SERIES_PER_STEP):
+        names = series[place : place + _SERIES_PER_STEP]
+        in_transaction(connection, partial(_keep_some, names=names, day=day))
+    return len(series)
+
+
+def _series_to_draw(cursor: Cursor, day: datetime, anew: bool) -> list[str]:
+    cursor.execute(
+        statement("detection/select_series_without_statistics"),
+        {"start": day - _DAY, "end": day, "anew": anew},
+    )
+    return [series for (series,) in cursor.fetchall()]
+
+
+def _keep_some(cursor: Cursor, names: Sequence[str], day: datetime) -> None:
+    number = window_number(day) // FIVE_MINUTES.windows_per_day
+    rows = []
+    for windows in _weeks_before(cursor, names, day):
+        drawn = statistics_by_day(
+            windows.first, windows.observed, windows.expected, range(number, number + 1)
+        )
+        rows.extend(_row(windows.series, day, statistics) for statistics in drawn)
+    cursor.executemany(
+        statement("detection/insert_statistics"), [row for row in rows if not np.isnan(row[2])]
+    )
+
+
+def _row(series: str, day: datetime, statistics: SeriesStatistics) -> tuple[str, Any, float, str]:
+    return series, day.date(), statistics.level, json.dumps(statistics.tails_to_json())
+
+
+def _weeks_before(cursor: Cursor, names: Sequence[str], day: datetime) -> Iterator[SeriesWindows]:
+    first = day - _BACK
+    cursor.execute(
+        statement("detection/select_weeks_of_series"),
+        {"series": as_json([name] for name in names), "first": first, "end": day},
+    )
+    for series, *texts in cursor.fetchall():
+        positions, seen, due = (np.array(text.split(","), dtype=float) for text in texts)
+        observed = np.full(window_number(day) - window_number(first), np.nan)
+        expected = observed.copy()
+        observed[positions.astype(np.int64)] = seen
+        expected[positions.astype(np.int64)] = due
+        yield SeriesWindows(series, window_number(first), observed, expected)
