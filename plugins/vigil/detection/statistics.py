@@ -55,7 +55,7 @@ def _series_to_draw(cursor: Cursor, day: datetime, anew: bool) -> list[str]:
 
 def _keep_some(cursor: Cursor, names: Sequence[str], day: datetime) -> None:
     number = window_number(day) // FIVE_MINUTES.windows_per_day
-    rows = []
+    rows: list[tuple[str, Any, float, str]] = []
     for windows in _weeks_before(cursor, names, day):
         drawn = statistics_by_day(
             windows.first, windows.observed, windows.expected, range(number, number + 1)
