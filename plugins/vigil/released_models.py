@@ -35,7 +35,8 @@ class ReleasedModel:
         model_data_url: S3 location of its artifact.
         training_job: that made it.
         band: turns its predictions into bounds; None of a model that tells classes.
-        metrics: of its evaluation, by name.
+        metrics: of its evaluation, by name; `by_series` holds the WAPE of each series, as in
+            `{"orders": {"wape": 0.2}}`, of a model of event counts.
         status: deploying, champion, retired or failed.
         due_at: moment for which it was trained; naive UTC.
         released_at: when it last became the champion, if it ever did.

@@ -93,6 +93,8 @@ def test_the_three_dags_turn_the_loop(
         ("event-counts/1", "champion")
     ]
     assert rows(connection, "SELECT * FROM release_leases") == []
+    ((metrics,),) = rows(connection, "SELECT metrics FROM released_models")
+    assert set(json.loads(metrics)["by_series"]) == set(SERIES)
 
     # What waited is judged now, and people are told.
     run = run_dag("detect_anomalies", now())

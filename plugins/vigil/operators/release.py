@@ -196,14 +196,14 @@ def _shifting(opened: OpenRun) -> Shifting:
 def _kept_with(opened: OpenRun, registered: RegisteredModel) -> dict[str, Any]:
     """Return what was written down of a version when it was registered."""
     from vigil.aws import S3Location
-    from vigil.training.evaluation.job import read_evaluation
+    from vigil.training.evaluation.job import read_evaluation, released_metrics
     from vigil.training.evaluation.known_answers import read_smoke_test
 
     content, band = read_evaluation(opened.s3, S3Location.parse(registered.evaluation).parent)
     smoke_test = registered.smoke_test
     return {
         "band": band,
-        "metrics": content["candidate"]["metrics"],
+        "metrics": released_metrics(content),
         "smoke_test": read_smoke_test(opened.s3, S3Location.parse(smoke_test)) if smoke_test else None,
     }
 

@@ -168,7 +168,7 @@ def start_deployment(
     deployment: Deployment,
     *,
     band: Band | Calibration | None,
-    metrics: Mapping[str, float | None],
+    metrics: Mapping[str, Any],
     smoke_test: SmokeTest | None,
     role: str,
     tags: list[dict[str, str]],
@@ -293,7 +293,7 @@ def _write_down(
     connection: Connection[Any],
     deployment: Deployment,
     band: Band | Calibration | None,
-    metrics: Mapping[str, float | None],
+    metrics: Mapping[str, Any],
     smoke_test: SmokeTest | None,
 ) -> None:
     values = {

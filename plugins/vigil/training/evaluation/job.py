@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,19 @@ def read_evaluation(s3: Any, prefix: S3Location) -> tuple[dict[str, Any], Band |
     if evaluation.get("objective", "regression") != "regression":
         return evaluation, None
     return evaluation, band_of(read_json(s3, prefix / BAND))
+
+
+def released_metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a version is held to while it serves: its metrics, and of each series the WAPE.
+
+    Args:
+        evaluation: content of `evaluation.json`, which holds more of each series than is read every minute.
+    """
+    metrics = dict(evaluation["candidate"]["metrics"])
+    by_series = evaluation["candidate"].get("by_series")
+    if by_series is None:
+        return metrics
+    return {**metrics, "by_series": {series: {"wape": own["wape"]} for series, own in by_series.items()}}
 
 
 def read_json(s3: Any, location: S3Location) -> dict[str, Any]:

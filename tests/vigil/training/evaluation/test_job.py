@@ -12,7 +12,13 @@ from vigil.aws import S3Location
 from vigil.bands import Band
 from vigil.errors import DataError, SettingsError
 from vigil.released_models import ReleasedModel
-from vigil.training.evaluation.job import evaluation_config, job_files, read_evaluation, upload_evaluation
+from vigil.training.evaluation.job import (
+    evaluation_config,
+    job_files,
+    read_evaluation,
+    released_metrics,
+    upload_evaluation,
+)
 
 
 def champion_with(band: Band | None) -> ReleasedModel:
@@ -75,3 +81,13 @@ def test_what_the_job_wrote_is_read_with_its_band(s3: Any, bucket: str) -> None:
 def test_a_missing_file_is_named(s3: Any, bucket: str) -> None:
     with pytest.raises(DataError, match=r"nowhere/evaluation\.json is missing: did the evaluation job"):
         read_evaluation(s3, S3Location(bucket, "nowhere"))
+
+
+def test_a_released_version_is_held_to_its_metrics_and_to_the_wape_of_each_series() -> None:
+    metrics = {"wape": 0.2, "coverage": 0.99}
+    by_series = {"orders": {"wape": 0.1, "bias": 2.0, "rows": 7}, "errors": {"wape": None, "rows": 1}}
+    assert released_metrics({"candidate": {"metrics": metrics, "by_series": by_series}}) == {
+        **metrics,
+        "by_series": {"orders": {"wape": 0.1}, "errors": {"wape": None}},
+    }
+    assert released_metrics({"candidate": {"metrics": metrics}}) == metrics
