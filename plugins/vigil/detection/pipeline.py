@@ -25,6 +25,7 @@ from pydantic import (
 from vigil.detection.events import is_series_name
 from vigil.detection.rules import RarityRule, StandardDeviationsRule
 from vigil.errors import SettingsError
+from vigil.health_limits import HealthLimits
 from vigil.paths import configs_dir
 from vigil.settings import explain
 from vigil.windows import to_utc
@@ -274,12 +275,14 @@ class Pipeline(Options):
         rule: by which a window is high or low.
         sources: where events come from.
         silent_after_s: seconds that a live source may stand still before that is an incident.
+        health: how far from what its evaluation promised the model may be.
     """
 
     model: str = Field(default="event-counts", min_length=1)
     rule: RuleOptions = RarityOptions()
     sources: tuple[SourceOptions, ...] = Field(min_length=1)
     silent_after_s: float = Field(default=900, gt=0)
+    health: HealthLimits = HealthLimits()
 
     @property
     def silent_after(self) -> timedelta:

@@ -51,6 +51,9 @@ def test_what_was_loaded_cannot_be_changed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("modle: x\n" + sources(SIMULATOR), "modle is unknown: did you mean model?"),
+        ("health: {wape_facter: 2}\n" + sources(SIMULATOR),
+         "health.wape_facter is unknown: did you mean wape_factor?"),
+        ("health: {least_windows: 300}\n" + sources(SIMULATOR), "more than the 288 windows of a day"),
         (sources(f"{SIMULATOR}, sedd: 3"), "did you mean seed?"),
         (sources("kind: simulator, name: s, series: [{name: o, base_rate: 1, peek_hour: 3}]"), "peak_hour"),
         (sources("kind: carrier-pigeon, name: s"), "expected tags: 'simulator', 'replay', 'table', 'sqs'"),
