@@ -1,0 +1,1 @@
+"""Model health: does the model keep in service what its evaluation promised?"""
