@@ -1,4 +1,4 @@
-"""What operators are told of trainings, releases and stacks: written down first, then published to SNS.
+"""What operators are told of models and stacks: written down first, then published to SNS.
 
 A notice is marked after SNS has taken it. Whoever is killed in between sends it again with the same identity;
 none is lost, for every later notice takes along what waits.
@@ -30,6 +30,9 @@ Kind = Literal[
     "training-stack-ended",
     "training-stack-failed",
     "training-stack-swept",
+    "model-left-its-limits",
+    "model-back-in-its-limits",
+    "series-left-their-limits",
 ]
 
 _AT_ONCE = 50
