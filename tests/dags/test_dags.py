@@ -20,6 +20,7 @@ INVENTORY = {
     "roll_back_model": "roll_back_model.py",
     "launch_training_stack": "launch_training_stack.py",
     "sweep_training_stacks": "sweep_training_stacks.py",
+    "check_model_health": "check_model_health.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)
