@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, Self, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from vigil.database import Database
@@ -44,6 +44,8 @@ class Settings(BaseModel):
         operations_topic_arn: SNS topic for notices of trainings and releases; without it nobody is told.
         image_push_queue_url: SQS queue to which EventBridge sends pushes to ECR; without it only the hourly
             look at the registry finds new images.
+        alert_link: URL that alerts link to, as in https://graphs.example/d/counts?var-series={series}, with
+            {series}, {from} and {to} filled in; by default Airflow's page of detect_anomalies.
         inherit_job_prefix: the mode `last_job` takes the hyperparameters of the last completed training job
             whose name begins so; `EVENT_ANOMALY_MODEL_PREFIX` is another name for it.
         environment: which of several environments in an account this is; tags training stacks.
@@ -68,6 +70,7 @@ class Settings(BaseModel):
     poll_interval_s: float = Field(default=15, gt=0)
     operations_topic_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:.+")
     image_push_queue_url: str | None = Field(default=None, pattern=r"^https?://.+")
+    alert_link: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=500)
     inherit_job_prefix: str = Field(default="linear-learner", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*-?$")
     environment: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{1,15}$")
     training_stack_role_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::.+")
@@ -75,6 +78,17 @@ class Settings(BaseModel):
     schedule_group: str | None = Field(default=None, pattern=r"^[0-9a-zA-Z-_.]{1,64}$")
     schedule_dead_letter_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:sqs:.+")
     instance_boundary_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:iam::.+")
+
+    @field_validator("alert_link")
+    @classmethod
+    def _link_can_be_filled_in(cls, link: str | None) -> str | None:
+        try:
+            (link or "").format_map({"series": "", "from": "", "to": ""})
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            raise ValueError(
+                "only {series}, {from} and {to} can stand in braces; write other braces twice"
+            ) from error
+        return link
 
     @model_validator(mode="after")
     def _late_events_find_their_window(self) -> Self:

@@ -46,6 +46,16 @@ def test_a_window_that_waits_longer_than_events_may_come_is_refused() -> None:
         parse_settings({**NEEDED, "allowed_lateness_s": 7200, "too_late_after_h": 1})
 
 
+def test_a_link_of_alerts_may_name_series_and_time_and_nothing_else() -> None:
+    link = "https://graphs.example/?s={series}&from={from}&to={to}"
+    assert parse_settings({**NEEDED, "alert_link": link}).alert_link == link
+    for wrong in ("https://graphs.example/{serie}", "https://graphs.example/{", "https://x/{0}"):
+        with pytest.raises(SettingsError, match=r"ALERT_LINK: only \{series\}, \{from\} and \{to\}"):
+            parse_settings({**NEEDED, "alert_link": wrong})
+    with pytest.raises(SettingsError, match="ALERT_LINK"):
+        parse_settings({**NEEDED, "alert_link": "graphs.example"})
+
+
 @pytest.mark.parametrize("name", ["alert_topic_arn", "sagemaker_role_arn"])
 def test_what_is_no_arn_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=name.upper()):

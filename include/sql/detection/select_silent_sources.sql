@@ -1,6 +1,8 @@
--- Read the open incidents of silent sources.
+-- Read the silences of sources that go on, or that people believe to go on.
 -- columns: as in incidents
-SELECT series, opened_at, last_anomalous, closed_at, kind, windows, peak_window, peak_score, model_version,
-       alerted
+SELECT series, opened_at, kind, last_anomalous, calm_since, closed_at, severity, windows, flares, model_version,
+       peak_window, peak_score, peak_extrapolated, peak_observed, peak_expected, alerted, told_worse,
+       told_reminders, told_closings, told_corrections, told_goes_on, told_at, told_score, muted_by, cleared_at
 FROM incidents
-WHERE closed_at IS NULL AND kind = 'silent_source'
+WHERE kind = 'silent_source' AND (closed_at IS NULL OR told_goes_on)
+ORDER BY opened_at, series

@@ -7,19 +7,23 @@ alone, so a message that is written twice is one row of the outbox.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
-from vigil.detection.incidents import Incident
-from vigil.detection.verdicts import Verdict
+from vigil.detection.incidents import SILENT_SOURCE, Incident, Telling
+from vigil.detection.severity import is_drop_to_zero
+from vigil.detection.verdicts import HIGH, LOW, Verdict
+from vigil.detection.wording import duration, events, link_to, moment, number, rarity_in_words
 from vigil.windows import WINDOW, slug
 
 GROUP = "group"
 _TITLE_LIMIT = 100
+# SNS compares numbers up to this one.
+_LARGEST_NUMBER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -31,112 +35,224 @@ class Alert:
         subject: the series it is about, or `group`.
         title: at most 100 ASCII characters, as SNS wants its subject line.
         body: its text.
-        attributes: for the filters of subscriptions.
+        attributes: for the filters of subscriptions; at most nine, for SNS takes ten and one is the identity.
     """
 
     identity: str
     subject: str
     title: str
     body: str
-    attributes: dict[str, str]
+    attributes: dict[str, str | int]
 
 
-def opening_alert(incident: Incident, verdict: Verdict) -> Alert:
-    """Tell that an incident opened.
+def alert_of(telling: Telling, link: str | None = None) -> Alert:
+    """Write the message of something to tell.
 
     Args:
-        incident: the one that opened.
-        verdict: on its first window.
+        telling: of a series or of a silent source.
+        link: template of a URL, as the setting alert_link has it.
     """
-    end = verdict.window_start + WINDOW
-    return _alert(
-        incident,
-        "opened",
-        f"{incident.series} is {incident.kind}: {verdict.observed} events, expected {verdict.expected:.0f}",
-        f"{incident.series} had {verdict.observed} events from {_time(verdict.window_start)} to "
-        f"{end:%H:%M} UTC.\n"
-        f"Expected were {verdict.expected:.1f}, and {verdict.lower:.1f} to {verdict.upper:.1f} would be "
-        "normal.\n"
-        f"That is {abs(verdict.score):.1f} times as far off as the band allows.\n"
+    incident = telling.incident
+    if incident.kind == SILENT_SOURCE:
+        title, lines = _silence(telling)
+        subject, name = GROUP, f"{incident.series}-{slug(incident.opened_at)}"
+    else:
+        title, lines = _TEXTS[telling.kind](telling)
+        lines += [link_to(link, incident.series, incident.opened_at, _until(telling))]
+        subject, name = incident.series, slug(incident.opened_at)
+    return Alert(
+        f"{subject}/{name}/{telling.kind}/{telling.n}",
+        subject,
+        title[:_TITLE_LIMIT],
+        "\n".join(line for line in lines if line),
+        _attributes(telling),
+    )
+
+
+def _opening(telling: Telling) -> tuple[str, list[str]]:
+    incident, verdict = telling.incident, _verdict(telling)
+    title = f"{incident.series} {_state(telling)}: {_counted(verdict)} ({incident.severity})"
+    return title, [
+        "A recount found this out after the window had been judged." if telling.late else "",
+        *_window(verdict),
+        _since(telling),
         f"Judged by {verdict.model_version}.",
+    ]
+
+
+def _worsening(telling: Telling) -> tuple[str, list[str]]:
+    incident, verdict = telling.incident, _verdict(telling)
+    title = f"{incident.series} got worse: {_counted(verdict)} ({incident.severity})"
+    return title, [*_window(verdict), _peak(incident), _since(telling), f"Judged by {verdict.model_version}."]
+
+
+def _reminder(telling: Telling) -> tuple[str, list[str]]:
+    incident, verdict = telling.incident, _verdict(telling)
+    lasts = duration(_until(telling) - incident.opened_at)
+    title = (
+        f"{incident.series} is still {_side(telling)} after {lasts}: {_counted(verdict)} "
+        f"({incident.severity})"
+    )
+    return title, [*_window(verdict), _peak(incident), _since(telling), f"Judged by {verdict.model_version}."]
+
+
+def _closing(telling: Telling) -> tuple[str, list[str]]:
+    incident = telling.incident
+    closed_at = incident.closed_at or _until(telling)
+    lasted = duration(closed_at - incident.opened_at)
+    return f"{incident.series} is back to normal after {lasted} ({incident.severity})", [
+        f"{incident.series} is back to normal since {moment(closed_at)} UTC.",
+        f"It was {incident.kind} from {moment(incident.opened_at)} UTC on, for {lasted}"
+        + (f", and came back {_times(incident.flares)}." if incident.flares else "."),
+        _peak(incident),
+        f"Judged by {incident.model_version}.",
+    ]
+
+
+def _correction(telling: Telling) -> tuple[str, list[str]]:
+    incident = telling.incident
+    return f"Correction: {incident.series} was normal on {moment(incident.opened_at)} UTC", [
+        f"{incident.series} was told to be {incident.kind} from {moment(incident.opened_at)} UTC on.",
+        "Events that arrived late were counted since, and no window of that incident is anomalous any more. "
+        "Nothing needs to be done.",
+        f"Judged by {incident.model_version}.",
+    ]
+
+
+_TEXTS = {
+    "opened": _opening,
+    "worse": _worsening,
+    "reminder": _reminder,
+    "closed": _closing,
+    "corrected": _correction,
+}
+
+
+def _silence(telling: Telling) -> tuple[str, list[str]]:
+    source, since = telling.incident.series, moment(telling.incident.opened_at)
+    if telling.kind == "opened":
+        return f"The source {source} is silent", [
+            f"The source {source} has told nothing since {since} UTC.",
+            "Its series are unknown from then on: they are neither counted as 0 nor judged. See whether what "
+            "feeds it still runs, and the log of detect_anomalies.",
+        ]
+    lasted = duration(_until(telling) - telling.incident.opened_at)
+    return f"The source {source} speaks again", [
+        f"The source {source} speaks again, after {lasted} of silence since {since} UTC."
+    ]
+
+
+def _verdict(telling: Telling) -> Verdict:
+    assert telling.verdict is not None  # noqa: S101 - only what is over is told without a window
+    return telling.verdict
+
+
+def _until(telling: Telling) -> datetime:
+    """Return up to when a telling knows its incident."""
+    incident = telling.incident
+    if telling.kind in ("closed", "corrected"):
+        return incident.closed_at or incident.last_anomalous + WINDOW
+    return _verdict(telling).window_start + WINDOW
+
+
+def _side(telling: Telling) -> str:
+    return (
+        telling.verdict.verdict if telling.verdict and telling.verdict.is_anomalous else telling.incident.kind
     )
 
 
-def closing_alert(incident: Incident) -> Alert:
-    """Tell that an incident closed."""
-    assert incident.closed_at is not None  # noqa: S101 - only closed incidents have a closing alert
-    return _alert(
-        incident,
-        "closed",
-        f"{incident.series} is back to normal after {_duration(incident.closed_at - incident.opened_at)}",
-        f"{incident.series} is back to normal since {_time(incident.closed_at)} UTC.\n"
-        f"It was {incident.kind} from {_time(incident.opened_at)} UTC on, for "
-        f"{_duration(incident.closed_at - incident.opened_at)}.\n"
-        f"Farthest out was the window of {_time(incident.peak_window)} UTC, "
-        f"{abs(incident.peak_score):.1f} times as far off as the band allows.",
+def _state(telling: Telling) -> str:
+    """Return how a series is, as the title of an opening says it."""
+    incident = telling.incident
+    if telling.late and incident.calm_since is not None:
+        return f"was {_side(telling)}"
+    if _verdict(telling).window_start == incident.opened_at:
+        return f"is {_side(telling)}"
+    return f"is {_side(telling)} since {incident.opened_at:%H:%M}"
+
+
+def _counted(verdict: Verdict) -> str:
+    return f"{events(verdict.observed)}, expected {number(verdict.expected)}"
+
+
+def _window(verdict: Verdict) -> list[str]:
+    """Return what is to be said of one window."""
+    start, end = verdict.window_start, verdict.window_start + WINDOW
+    rarity = rarity_in_words(verdict.score, verdict.extrapolated)
+    return [
+        f"{moment(start)} to {end:%H:%M} UTC: {_counted(verdict)}.",
+        f"The band is {number(verdict.lower)} to {number(verdict.upper)}."
+        + (
+            " The window lies in it: it is rare together with those before it."
+            if verdict.lower <= verdict.observed <= verdict.upper
+            else ""
+        ),
+        f"{rarity[0].upper()}{rarity[1:]}.",
+        "No events came although the source is complete up to its watermark: this is a drop to zero, not a "
+        "silent source."
+        if verdict.verdict == LOW and verdict.observed == 0
+        else "",
+    ]
+
+
+def _since(telling: Telling) -> str:
+    incident = telling.incident
+    if telling.late and incident.closed_at is not None:
+        return (
+            f"It lasted from {moment(incident.opened_at)} to {moment(incident.closed_at)} UTC, for "
+            f"{duration(incident.closed_at - incident.opened_at)}."
+        )
+    if incident.windows == 1:
+        return ""
+    return (
+        f"It goes on since {moment(incident.opened_at)} UTC, for "
+        f"{duration(_until(telling) - incident.opened_at)}."
     )
 
 
-def silence_alert(incident: Incident) -> Alert:
-    """Tell that a source fell silent."""
-    return _group_alert(
-        incident,
-        "opened",
-        f"The source {incident.series} is silent",
-        f"The source {incident.series} has told nothing since {_time(incident.opened_at)} UTC.\n"
-        "Its series are unknown from then on: they are neither counted as 0 nor judged. See whether what "
-        "feeds it still runs, and the log of detect_anomalies.",
+def _peak(incident: Incident) -> str:
+    peak = incident.peak
+    return (
+        f"Farthest out was the window of {moment(peak.window)} UTC: {events(peak.observed)}, expected "
+        f"{number(peak.expected)}, {rarity_in_words(peak.score, peak.extrapolated)}."
     )
 
 
-def end_of_silence_alert(incident: Incident) -> Alert:
-    """Tell that a silent source speaks again."""
-    assert incident.closed_at is not None  # noqa: S101 - only closed incidents have a closing alert
-    return _group_alert(
-        incident,
-        "closed",
-        f"The source {incident.series} speaks again",
-        f"The source {incident.series} speaks again, after "
-        f"{_duration(incident.closed_at - incident.opened_at)} of silence since "
-        f"{_time(incident.opened_at)} UTC.",
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _attributes(telling: Telling) -> dict[str, str | int]:
+    incident, verdict = telling.incident, telling.verdict
+    common: dict[str, str | int] = {
+        "kind": telling.kind,
+        "incident_kind": incident.kind,
+        "severity": incident.severity,
+    }
+    if incident.kind not in (HIGH, LOW):
+        return {"source": incident.series, **common}
+    peak = incident.peak
+    observed, expected = (
+        (verdict.observed, verdict.expected)
+        if verdict and verdict.is_anomalous
+        else (peak.observed, peak.expected)
     )
+    return {
+        "series": incident.series,
+        **common,
+        "direction": _side(telling),
+        "drop_to_zero": "true" if is_drop_to_zero(observed, expected) else "false",
+        "rarity": min(round(abs(peak.score)), _LARGEST_NUMBER),
+        "model_version": incident.model_version,
+    }
 
 
-def _alert(incident: Incident, kind: str, title: str, body: str) -> Alert:
-    return Alert(
-        f"{incident.series}/{slug(incident.opened_at)}/{kind}/1",
-        incident.series,
-        title[:_TITLE_LIMIT],
-        body,
-        {
-            "series": incident.series,
-            "kind": kind,
-            "incident_kind": incident.kind,
-            "model_version": incident.model_version,
-        },
-    )
+def alerts_of(tellings: Iterable[Telling], link: str | None = None) -> list[Alert]:
+    """Write the messages of what is to be told, in the order in which it happened."""
+    return [alert_of(telling, link) for telling in tellings]
 
 
-def _group_alert(incident: Incident, kind: str, title: str, body: str) -> Alert:
-    return Alert(
-        f"{GROUP}/{incident.series}-{slug(incident.opened_at)}/{kind}/1",
-        GROUP,
-        title[:_TITLE_LIMIT],
-        body,
-        {"source": incident.series, "kind": kind, "incident_kind": incident.kind},
-    )
-
-
-def _time(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M}"
-
-
-def _duration(time: timedelta) -> str:
-    hours, minutes = divmod(int(time.total_seconds()) // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def save_alerts(cursor: Cursor, alerts: Iterable[Alert], now: datetime) -> int:
+def save_alerts(cursor: Cursor, alerts: Sequence[Alert], now: datetime) -> int:
     """Put alerts into the outbox; return how many were not there yet."""
     rows = [
         (

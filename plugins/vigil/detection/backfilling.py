@@ -23,13 +23,13 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
-from vigil.detection.alerts import save_alerts
-from vigil.detection.incidents import rebuild_incidents
+from vigil.detection.alerts import alerts_of, save_alerts
+from vigil.detection.incident_store import rebuild_incidents
+from vigil.detection.incidents import Rules
 from vigil.detection.judging import judge
 from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.predicting import Predictor, PredictorOf
-from vigil.detection.recording import alerts_of
 from vigil.detection.rows import as_json
 from vigil.detection.rules import Rule
 from vigil.detection.statistics import keep_statistics
@@ -110,8 +110,16 @@ def judge_period(
             return BackfillOutcome(None)
         total = BackfillOutcome(serving.model_version)
         closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
+        rule = pipeline.rule.to_rule()
         judging = _PeriodJudge(
-            connection, predictor_of(serving.endpoint), pipeline.rule.to_rule(), serving, send_alerts, now
+            connection,
+            predictor_of(serving.endpoint),
+            rule,
+            serving,
+            pipeline.incidents.rules(rule.threshold(serving)),
+            send_alerts,
+            settings.alert_link,
+            now,
         )
         for first, last in _steps(start, min(end, closed_before)):
             keep_statistics(connection, _midnight(first))
@@ -166,7 +174,9 @@ class _PeriodJudge:
     predictor: Predictor
     rule: Rule
     serving: ReleasedModel
+    rules: Rules
     send_alerts: bool
+    link: str | None
     now: datetime
 
     def judge(
@@ -201,12 +211,17 @@ class _PeriodJudge:
         incidents = alerts = 0
         for history in histories:
             if start < history.end:
-                rebuilt, told = rebuild_incidents(
-                    cursor, history.series, start, min(end, history.end), history.end, self.send_alerts
+                rebuilt, tellings = rebuild_incidents(
+                    cursor,
+                    history.series,
+                    start,
+                    min(end, history.end),
+                    history.end,
+                    self.rules,
+                    tell=self.send_alerts,
                 )
                 incidents += len(rebuilt)
-                if self.send_alerts:
-                    alerts += save_alerts(cursor, alerts_of(rebuilt, told), self.now)
+                alerts += save_alerts(cursor, alerts_of(tellings, self.link), self.now)
         return incidents, alerts
 
 

@@ -20,6 +20,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
+from vigil.detection.incident_options import THRESHOLD
 from vigil.detection.lookback import epoch_seconds, lookback_by_key
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.predicting import Predictions, Predictor, PredictorOf
@@ -79,7 +80,9 @@ def judge_due_windows(
         CloudError: the endpoint gave no usable answer; the marks stay.
     """
     with connected(database) as connection:
-        silence = in_transaction(connection, partial(watch_sources, pipeline=pipeline, now=now))
+        link = settings.alert_link
+        watch = partial(watch_sources, pipeline=pipeline, now=now, link=link)
+        silence = in_transaction(connection, watch)
         serving = in_transaction(connection, partial(champion, model=pipeline.model))
         steps: list[Recorded] = []
         calls = 0
@@ -90,7 +93,15 @@ def judge_due_windows(
                 features = _features_of(connection, due)
                 verdicts, called = judge(connection, due, features, predictor, rule, serving)
                 calls += called
-                steps.append(in_transaction(connection, partial(record_verdicts, verdicts=verdicts, now=now)))
+                record = partial(
+                    record_verdicts,
+                    verdicts=verdicts,
+                    pipeline=pipeline,
+                    threshold=THRESHOLD,
+                    now=now,
+                    link=link,
+                )
+                steps.append(in_transaction(connection, record))
                 due = _due(connection, settings, now) if steps[-1].judged else []
     outcome = JudgeOutcome(
         model_version=serving.model_version if serving else None,
@@ -99,7 +110,7 @@ def judge_due_windows(
         endpoint_calls=calls,
         opened=sum(step.opened for step in steps) + silence.silent,
         closed=sum(step.closed for step in steps) + silence.speaking,
-        alerts=sum(step.alerts for step in steps) + silence.silent + silence.speaking,
+        alerts=sum(step.alerts for step in steps) + silence.alerts,
     )
     log.info("Judged: %s", outcome)
     return outcome

@@ -50,7 +50,7 @@ class _Message:
     subject: str
     title: str
     body: str
-    attributes: dict[str, str]
+    attributes: dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,11 @@ def _entry(message: _Message, fifo: bool) -> dict[str, Any]:
         "Subject": message.title,
         "Message": message.body,
         "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            name: {
+                "DataType": "Number" if isinstance(value, int) else "String",
+                "StringValue": str(value),
+            }
+            for name, value in attributes.items()
         },
     }
     if fifo:

@@ -6,29 +6,21 @@ objects. Times in the file carry a zone; here, as everywhere, they are naive UTC
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from vigil.detection.events import is_series_name
+from vigil.detection.incident_options import IncidentOptions, Maintenance
+from vigil.detection.options import Instant, Options
 from vigil.detection.rules import RarityRule, StandardDeviationsRule
 from vigil.errors import SettingsError
 from vigil.health_limits import HealthLimits
 from vigil.paths import configs_dir
 from vigil.settings import explain
-from vigil.windows import to_utc
 
 
 def _series_name(name: str) -> str:
@@ -37,23 +29,11 @@ def _series_name(name: str) -> str:
     return name
 
 
-def _text_of_time(value: object) -> object:
-    # YAML gives naive datetimes for times without a zone; pydantic then names the missing zone.
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
 Name = Annotated[str, AfterValidator(_series_name)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_text_of_time), AfterValidator(to_utc)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 QualifiedIdentifier = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63})?$")
 ]
-
-
-class Options(BaseModel):
-    """Refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class SimulatedSeries(Options):
@@ -275,6 +255,8 @@ class Pipeline(Options):
         rule: by which a window is high or low.
         sources: where events come from.
         silent_after_s: seconds that a live source may stand still before that is an incident.
+        incidents: what one incident is, and what is told of it.
+        maintenance: times in which nothing is told of some series.
         health: how far from what its evaluation promised the model may be.
     """
 
@@ -282,6 +264,8 @@ class Pipeline(Options):
     rule: RuleOptions = RarityOptions()
     sources: tuple[SourceOptions, ...] = Field(min_length=1)
     silent_after_s: float = Field(default=900, gt=0)
+    incidents: IncidentOptions = IncidentOptions()
+    maintenance: tuple[Maintenance, ...] = ()
     health: HealthLimits = HealthLimits()
 
     @property

@@ -14,8 +14,12 @@ from operator import attrgetter
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
-from vigil.detection.alerts import Alert, closing_alert, opening_alert, save_alerts
-from vigil.detection.incidents import Incident, go_on, open_incidents, save_incidents
+from vigil.detection.alerts import alerts_of, save_alerts
+from vigil.detection.incident_store import newest_incidents, save_incidents
+from vigil.detection.incidents import Folded, go_on
+from vigil.detection.mutes import mutes_of
+from vigil.detection.muting import mutes_between
+from vigil.detection.pipeline import Pipeline
 from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Verdict, save_verdicts
 from vigil.windows import WINDOW
@@ -40,17 +44,33 @@ class Recorded:
     alerts: int
 
 
-def record_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) -> Recorded:
-    """Write the verdicts on windows that are still marked and still have the count that was judged."""
+def record_verdicts(
+    cursor: Cursor,
+    verdicts: Sequence[Verdict],
+    pipeline: Pipeline,
+    threshold: float,
+    now: datetime,
+    link: str | None = None,
+) -> Recorded:
+    """Write the verdicts on windows that are still marked and still have the count that was judged.
+
+    Args:
+        cursor: of a transaction of its own.
+        verdicts: of any series.
+        pipeline: says what an incident is, and when nobody is to be told.
+        threshold: rarity from which on windows are anomalous.
+        now: the present time.
+        link: template of a URL, as the setting alert_link has it.
+    """
     names = sorted({verdict.series for verdict in verdicts})
     cursor.execute(statement("detection/hold_judged_series"), {"series": as_json([name] for name in names)})
-    judged_until = dict(cursor.fetchall())
+    judged_until = {series: until for series, until, _ in cursor.fetchall()}
     standing = _still_standing(cursor, verdicts)
     save_verdicts(cursor, standing, now)
     new = [verdict for verdict in standing if verdict.window_start >= judged_until[verdict.series]]
-    incidents, alerts = _go_on_with_incidents(cursor, new)
-    save_incidents(cursor, incidents)
-    alerted = save_alerts(cursor, alerts, now)
+    folded = _go_on_with_incidents(cursor, new, pipeline, threshold)
+    save_incidents(cursor, folded.incidents)
+    alerted = save_alerts(cursor, alerts_of(folded.tellings, link), now)
     newest = {verdict.series: verdict.window_start + WINDOW for verdict in new}
     cursor.execute(statement("detection/advance_judged_until"), {"series": as_json(newest.items())})
     cursor.execute(
@@ -60,8 +80,8 @@ def record_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) 
     return Recorded(
         judged=len(standing),
         anomalous=sum(verdict.is_anomalous for verdict in standing),
-        opened=sum(alert.attributes["kind"] == "opened" for alert in alerts),
-        closed=sum(incident.closed_at is not None for incident in incidents),
+        opened=sum(telling.kind == "opened" for telling in folded.tellings),
+        closed=sum(telling.kind == "closed" for telling in folded.tellings),
         alerts=alerted,
     )
 
@@ -79,37 +99,26 @@ def _still_standing(cursor: Cursor, verdicts: Sequence[Verdict]) -> list[Verdict
     ]
 
 
-def _go_on_with_incidents(cursor: Cursor, verdicts: Sequence[Verdict]) -> tuple[list[Incident], list[Alert]]:
+def _go_on_with_incidents(
+    cursor: Cursor, verdicts: Sequence[Verdict], pipeline: Pipeline, threshold: float
+) -> Folded:
     """Return the incidents that change by verdicts that are the newest of their series, and what to tell."""
+    if not verdicts:
+        return Folded([], [])
+    rules = pipeline.incidents.rules(threshold)
+    starts = [verdict.window_start for verdict in verdicts]
+    mutes = mutes_between(cursor, pipeline, min(starts), max(starts))
     by_series = {
-        series: sorted(group, key=attrgetter("window_start"))
-        for series, group in groupby(sorted(verdicts, key=attrgetter("series")), key=attrgetter("series"))
+        series: list(group)
+        for series, group in groupby(
+            sorted(verdicts, key=attrgetter("series", "window_start")), key=attrgetter("series")
+        )
     }
-    before = open_incidents(cursor, sorted(by_series))
-    changed: list[Incident] = []
-    alerts: list[Alert] = []
-    for series, own in by_series.items():
-        incidents = go_on(before.get(series), own, alerted=True)
-        changed.extend(incidents)
-        alerts.extend(alerts_of(incidents, own, known=before.get(series)))
-    return changed, alerts
-
-
-def alerts_of(
-    incidents: Sequence[Incident], verdicts: Sequence[Verdict], known: Incident | None = None
-) -> list[Alert]:
-    """Return what is to be told of incidents, in the order in which it happened.
-
-    Args:
-        incidents: of one series, in order.
-        verdicts: on its windows, among them the first one of each incident but `known`.
-        known: the incident whose opening was told before.
-    """
-    on_window = {verdict.window_start: verdict for verdict in verdicts}
-    alerts = []
-    for incident in incidents:
-        if known is None or incident.opened_at != known.opened_at:
-            alerts.append(opening_alert(incident, on_window[incident.opened_at]))
-        if incident.closed_at is not None:
-            alerts.append(closing_alert(incident))
-    return alerts
+    before = newest_incidents(cursor, sorted(by_series), min(starts) - rules.reopens_within)
+    folded = [
+        go_on(before.get(series), own, rules, mutes_of(series, mutes)) for series, own in by_series.items()
+    ]
+    return Folded(
+        [incident for one in folded for incident in one.incidents],
+        [telling for one in folded for telling in one.tellings],
+    )

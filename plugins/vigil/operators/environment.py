@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vigil.settings import Settings
 
 _SECTION = "vigil"
+_DETECTION_PAGE = "dags/detect_anomalies"
 
 
 def load_settings() -> Settings:
@@ -32,6 +33,9 @@ def load_settings() -> Settings:
         value = conf.get(_SECTION, name, fallback=None)
         if value is not None:
             options[name] = value
+    base_url = conf.get("api", "base_url", fallback=None)
+    if base_url:
+        options.setdefault("alert_link", f"{base_url.rstrip('/')}/{_DETECTION_PAGE}")
     return parse_settings(options)
 
 

@@ -28,7 +28,13 @@ def settings() -> Settings:
 @pytest.fixture
 def pipeline() -> Pipeline:
     return Pipeline.model_validate(
-        {"sources": [{"kind": "simulator", "name": "shop", "series": [{"name": "orders", "base_rate": 20}]}]}
+        {
+            "sources": [
+                {"kind": "simulator", "name": "shop", "series": [{"name": "orders", "base_rate": 20}]}
+            ],
+            # One normal window closes an incident and none is reopened: a few windows tell a whole story.
+            "incidents": {"closes_after_min": 5, "reopens_within_h": 0},
+        }
     )
 
 

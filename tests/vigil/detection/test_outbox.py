@@ -29,7 +29,7 @@ def alert(number: int, subject: str = "orders") -> Alert:
         subject,
         f"{subject} is high: {number} events",
         f"body {number} ✓",
-        {"series": subject, "kind": "opened"},
+        {"series": subject, "kind": "opened", "rarity": number},
     )
 
 
@@ -96,6 +96,7 @@ def test_a_message_carries_its_identity_and_on_a_fifo_topic_group_and_deduplicat
     ((entry,),) = sns.calls
     identity = "orders/20260304T0007Z/opened/1"
     assert entry["MessageAttributes"]["identity"] == {"DataType": "String", "StringValue": identity}
+    assert entry["MessageAttributes"]["rarity"]["DataType"] == "Number"
     assert entry["MessageGroupId"] == "orders"
     assert entry["MessageDeduplicationId"] == hashlib.sha256(identity.encode()).hexdigest()
     assert entry["Subject"] == "orders is high: 7 events"

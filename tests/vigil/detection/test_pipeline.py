@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from vigil.detection.incidents import Rules
+from vigil.detection.mutes import Mute
 from vigil.detection.pipeline import Pipeline, SimulatorOptions, load_pipeline
 from vigil.errors import SettingsError
 
@@ -41,6 +43,20 @@ def test_times_with_a_zone_become_utc(tmp_path: Path) -> None:
     )
 
 
+def test_what_an_incident_is_and_when_nobody_is_told_is_said_there(tmp_path: Path) -> None:
+    loaded = pipeline_of(
+        tmp_path,
+        sources(SIMULATOR)
+        + "incidents: {closes_after_min: 30, remind_every_h: 6}\n"
+        + f"maintenance: [{{series: 'ord*', reason: new till, {HOUR}}}]",
+    )
+    rules = loaded.incidents.rules(50.0)
+    assert rules == Rules(50.0, closes_after=timedelta(minutes=30), remind_every=timedelta(hours=6))
+    assert loaded.maintenance[0].mute == Mute(
+        "ord*", datetime(2026, 1, 1, 0), datetime(2026, 1, 1, 1), "maintenance: new till"
+    )
+
+
 def test_what_was_loaded_cannot_be_changed(tmp_path: Path) -> None:
     loaded = pipeline_of(tmp_path, sources(SIMULATOR))
     with pytest.raises(ValidationError, match="frozen"):
@@ -70,6 +86,17 @@ def test_what_was_loaded_cannot_be_changed(tmp_path: Path) -> None:
         (sources("kind: simulator, name: s, series: [{name: a/b, base_rate: 4}]"), "use letters, digits"),
         (sources("kind: simulator, name: s, series: [{name: a, base_rate: -4}]"), "greater than 0"),
         (sources("kind: sqs, name: s, queue_url: nowhere"), "queue_url"),
+        (sources(SIMULATOR) + "incidents: {closes_after: 5}", "did you mean closes_after_min?"),
+        (sources(SIMULATOR) + "incidents: {closes_after_min: 90, reopens_within_h: 1}",
+         "raise it, or set it to 0 for never"),
+        (sources(SIMULATOR) + "incidents: {mass_share: 10}", "less than or equal to 1"),
+        (sources(SIMULATOR) + f"maintenance: [{{series: o, reason: r, {HOUR}, by: me}}]", "by is unknown"),
+        (sources(SIMULATOR) + "maintenance: [{series: orders, reason: r, from: 2026-01-01T00:00:00Z,"
+         " to: 2026-01-01T00:00:00Z}]", "'to' must be later than 'from'"),
+        (sources(SIMULATOR) + "maintenance: [{series: orders, reason: r, from: 2026-01-01T00:00:00,"
+         " to: 2026-01-01T01:00:00Z}]", "timezone"),
+        (sources(SIMULATOR) + f"maintenance: [{{series: 'a b', reason: r, {HOUR}}}]", "should match pattern"),
+        (sources(SIMULATOR) + f"maintenance: [{{series: orders, {HOUR}}}]", "reason is not set"),
         ("sources: []", "at least 1 item"),
         ("sources: [", "is no YAML"),
         ("", "as a whole"),
