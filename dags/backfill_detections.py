@@ -10,8 +10,11 @@ airflow backfill create --dag-id backfill_detections --max-active-runs 1
     --from-date 2026-11-01 --to-date 2026-11-14
 ```
 
-A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones. Nobody
-is alerted of the past.
+A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones.
+
+Nobody is alerted of the past, unless you ask for it: `send_alerts` in the trigger form, or
+`--dag-run-conf '{"send_alerts": true}'` behind the command above. Each incident of history is then told once,
+however often its day is judged again.
 
 **When a run fails**, clear it: judging a day twice changes nothing.
 """
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.sdk import DAG, CronDataIntervalTimetable
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from vigil.operators.defaults import DEFAULT_ARGS, TAG
 from vigil.operators.detection import JudgePeriodOperator
@@ -36,6 +39,14 @@ with DAG(
     # Incidents go on over midnight: days are judged in order.
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
+    params={
+        "send_alerts": Param(
+            False,
+            type="boolean",
+            title="Send alerts",
+            description="Tell people of the incidents of this history, each once.",
+        ),
+    },
     tags=[TAG, "detection"],
 ):
     JudgePeriodOperator(task_id="judge_day")

@@ -21,6 +21,7 @@ INVENTORY = {
     "launch_training_stack": "launch_training_stack.py",
     "sweep_training_stacks": "sweep_training_stacks.py",
     "check_model_health": "check_model_health.py",
+    "snooze_alerts": "snooze_alerts.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)

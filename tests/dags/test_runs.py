@@ -12,8 +12,11 @@ import yaml
 from pymysql.connections import Connection
 
 from tests.dags.runs import include_with, returned, run_dag, task_states
+from tests.vigil.detection.conftest import insert_release
+from tests.vigil.detection.doubles import BAND, VERSION, Expecting, always
 from tests.vigil.training.history import daily_counts, insert_series
 from vigil.aws import Aws
+from vigil.operators import detection
 from vigil.paths import include_dir
 from vigil.settings import Settings
 from vigil.windows import WINDOW, WINDOWS_PER_DAY, now, window_of
@@ -122,6 +125,33 @@ def test_the_three_dags_turn_the_loop(
     versions = dict(rows(connection, "SELECT model_version, status FROM released_models"))
     assert versions == {"event-counts/1": "retired", "event-counts/2": "champion"}
     assert len(aws.client("sagemaker").list_endpoints(NameContains="event-counts")["Endpoints"]) == 1
+
+
+def test_a_backfill_tells_people_only_if_its_params_say_so(
+    connection: Connection[Any], vigil_environment: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = datetime(2026, 3, 2)
+    insert_series(connection, "orders", [*[20] * 100, 90, *[20] * 187], first=day)
+    insert_release(connection, VERSION, "champion", BAND)
+    monkeypatch.setattr(detection, "predictor_of", lambda aws: always(Expecting(20)))
+    run = run_dag("backfill_detections", day + timedelta(days=1))
+    quiet = returned(run, "judge_day")
+    assert (quiet["judged"], quiet["incidents"], quiet["alerts"]) == (288, 1, 0)
+    run = run_dag("backfill_detections", day + timedelta(days=1, hours=1), {"send_alerts": True})
+    assert returned(run, "judge_day")["alerts"] == 2
+    assert rows(connection, "SELECT COUNT(*) FROM alerts") == [(2,)]
+
+
+def test_a_snooze_is_set_and_ended_by_the_form(
+    connection: Connection[Any], vigil_environment: Settings
+) -> None:
+    run = run_dag("snooze_alerts", now(), {"series": "orders*", "hours": 2, "reason": "moving"})
+    assert returned(run, "snooze_series")["pattern"] == "orders*"
+    assert rows(connection, "SELECT pattern, reason FROM snoozes") == [("orders*", "moving")]
+    run = run_dag("snooze_alerts", now() + timedelta(minutes=1), {"series": "orders*", "end": True})
+    assert returned(run, "snooze_series") == {"pattern": "orders*", "until": None, "ended": 1}
+    run = run_dag("snooze_alerts", now() + timedelta(minutes=2), {"series": "orders*"})
+    assert run.state == "failed"
 
 
 def test_a_rejected_candidate_ends_a_successful_run_without_a_deployment(

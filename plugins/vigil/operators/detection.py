@@ -67,7 +67,10 @@ class DetectAnomaliesOperator(BaseOperator):
 
 
 class JudgePeriodOperator(BaseOperator):
-    """Judge the run's interval: all of it in a backfill, else only what nobody has judged."""
+    """Judge the run's interval: all of it in a backfill, else only what nobody has judged.
+
+    Alerts are sent only if the run's param `send_alerts` says so.
+    """
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what was judged."""
@@ -88,6 +91,7 @@ class JudgePeriodOperator(BaseOperator):
             to_utc(start),
             to_utc(end),
             now(),
+            send_alerts=context["params"]["send_alerts"],
             only_unjudged=run.run_type != _BACKFILL,
         )
         return asdict(outcome)
