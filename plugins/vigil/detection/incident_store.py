@@ -15,8 +15,6 @@ from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Verdict, verdict_of
 from vigil.windows import WINDOW
 
-_ALWAYS = datetime(1970, 1, 1)
-
 
 def newest_incidents(cursor: Cursor, series: Sequence[str], lately: datetime) -> dict[str, Incident]:
     """Return the newest incident of each series in live windows, as far as verdicts may still change it.
@@ -31,33 +29,41 @@ def newest_incidents(cursor: Cursor, series: Sequence[str], lately: datetime) ->
     return {row[0]: incident_of(row) for row in cursor.fetchall()}
 
 
+def incidents_near(
+    cursor: Cursor, periods: Iterable[tuple[str, datetime, datetime]]
+) -> dict[str, list[Incident]]:
+    """Return the incidents in live windows that reach into a period of each series, or are open, in order.
+
+    Args:
+        cursor: of a transaction that holds the series.
+        periods: series, start and end of each.
+    """
+    cursor.execute(statement("detection/select_incidents_near"), {"periods": as_json(periods)})
+    near: dict[str, list[Incident]] = {}
+    for row in cursor.fetchall():
+        near.setdefault(row[0], []).append(incident_of(row))
+    return near
+
+
 def incidents_around(
     cursor: Cursor,
     series: str,
     start: datetime,
     end: datetime,
-    opened_before: datetime,
-    opened_from: datetime = _ALWAYS,
+    history_end: datetime,
 ) -> list[Incident]:
-    """Return the incidents of a series that reach into [start, end], in order; cleared ones too.
+    """Return the incidents of a series' history that reach into [start, end], in order.
 
     Args:
         cursor: of a transaction that holds the series.
         series: its name.
         start: of the period.
         end: of the period.
-        opened_before: those that opened then or later are left out.
-        opened_from: those that opened before are left out.
+        history_end: where live windows begin.
     """
     cursor.execute(
         statement("detection/select_incidents_around"),
-        {
-            "series": series,
-            "start": start,
-            "end": end,
-            "opened_from": opened_from,
-            "opened_before": opened_before,
-        },
+        {"series": series, "start": start, "end": end, "history_end": history_end},
     )
     return [incident_of(row) for row in cursor.fetchall()]
 
@@ -116,9 +122,7 @@ def rebuild_incidents(
         The incidents in order, and what is to be told of them.
     """
     apart = max(rules.reopens_within, rules.closes_after)
-    touching = incidents_around(
-        cursor, series, start - apart - WINDOW, end + apart + WINDOW, opened_before=history_end
-    )
+    touching = incidents_around(cursor, series, start - apart - WINDOW, end + apart + WINDOW, history_end)
     first = min([start, *(incident.opened_at for incident in touching)])
     last = max([end, *(incident.last_anomalous + WINDOW for incident in touching)])
     until = min(last + apart, history_end)

@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import attrgetter
 
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
 from vigil.detection.alerts import alerts_of, save_alerts
-from vigil.detection.incident_store import newest_incidents, save_incidents
-from vigil.detection.incidents import Folded, go_on
-from vigil.detection.mutes import mutes_of
-from vigil.detection.muting import mutes_between
+from vigil.detection.following import follow
+from vigil.detection.incident_store import save_incidents
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Verdict, save_verdicts
@@ -64,11 +60,11 @@ def record_verdicts(
     """
     names = sorted({verdict.series for verdict in verdicts})
     cursor.execute(statement("detection/hold_judged_series"), {"series": as_json([name] for name in names)})
-    judged_until = {series: until for series, until, _ in cursor.fetchall()}
+    judged_until = dict(cursor.fetchall())
     standing = _still_standing(cursor, verdicts)
     save_verdicts(cursor, standing, now)
     new = [verdict for verdict in standing if verdict.window_start >= judged_until[verdict.series]]
-    folded = _go_on_with_incidents(cursor, new, pipeline, threshold)
+    folded = follow(cursor, standing, judged_until, pipeline, threshold, now)
     save_incidents(cursor, folded.incidents)
     alerted = save_alerts(cursor, alerts_of(folded.tellings, link), now)
     newest = {verdict.series: verdict.window_start + WINDOW for verdict in new}
@@ -97,28 +93,3 @@ def _still_standing(cursor: Cursor, verdicts: Sequence[Verdict]) -> list[Verdict
         for verdict in verdicts
         if revisions.get((verdict.series, verdict.window_start)) == verdict.revision
     ]
-
-
-def _go_on_with_incidents(
-    cursor: Cursor, verdicts: Sequence[Verdict], pipeline: Pipeline, threshold: float
-) -> Folded:
-    """Return the incidents that change by verdicts that are the newest of their series, and what to tell."""
-    if not verdicts:
-        return Folded([], [])
-    rules = pipeline.incidents.rules(threshold)
-    starts = [verdict.window_start for verdict in verdicts]
-    mutes = mutes_between(cursor, pipeline, min(starts), max(starts))
-    by_series = {
-        series: list(group)
-        for series, group in groupby(
-            sorted(verdicts, key=attrgetter("series", "window_start")), key=attrgetter("series")
-        )
-    }
-    before = newest_incidents(cursor, sorted(by_series), min(starts) - rules.reopens_within)
-    folded = [
-        go_on(before.get(series), own, rules, mutes_of(series, mutes)) for series, own in by_series.items()
-    ]
-    return Folded(
-        [incident for one in folded for incident in one.incidents],
-        [telling for one in folded for telling in one.tellings],
-    )

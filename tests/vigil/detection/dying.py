@@ -25,7 +25,7 @@ from pymysql.connections import Connection
 
 from tests.conftest import empty
 from tests.vigil.detection.conftest import insert_release
-from tests.vigil.detection.doubles import BAND, NOW, VERSION
+from tests.vigil.detection.doubles import BAND, NOW, VERSION, at
 from tests.waiting import wait_for
 from vigil.database import Database, connected
 from vigil.detection.collecting import collect
@@ -36,8 +36,9 @@ from vigil.detection.predicting import EndpointPredictor
 from vigil.detection.sources.simulator import Simulator
 from vigil.settings import Settings
 
-BEGIN = NOW - timedelta(minutes=30)
+BEGIN = NOW - timedelta(minutes=15)
 END = NOW + timedelta(minutes=30)
+SPIKE = at("11:40")
 PIPELINE = {
     "sources": [
         {
@@ -97,6 +98,21 @@ class Detection:
         with connected(self.database) as connection:
             insert_release(connection, VERSION, "champion", BAND)
         self.run(BEGIN)
+        self.take_back_the_spike()
+
+    def take_back_the_spike(self) -> None:
+        """Let the next recount clear the incident that people were told of."""
+        with connected(self.database) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT opened_at FROM incidents")
+            assert cursor.fetchall() == ((SPIKE,),)
+            cursor.execute(
+                "DELETE FROM events WHERE series = 'orders' AND window_start = %s AND event_id NOT IN"
+                " (SELECT event_id FROM (SELECT event_id FROM events WHERE series = 'orders'"
+                " AND window_start = %s ORDER BY event_id LIMIT 10) AS kept)",
+                (SPIKE, SPIKE),
+            )
+            cursor.execute("INSERT INTO dirty_windows VALUES ('orders', %s)", (SPIKE,))
+            connection.commit()
 
     def others_are_gone(self) -> bool:
         """Tell whether the server has noticed the death of whoever was connected, and freed its locks."""
@@ -115,7 +131,8 @@ class Detection:
             "counts": "SELECT series, window_start, observed FROM window_counts ORDER BY 1, 2",
             "dirty": "SELECT COUNT(*) FROM dirty_windows",
             "predictions": "SELECT series, window_start, revision, verdict FROM predictions ORDER BY 1, 2, 3",
-            "incidents": "SELECT series, opened_at, closed_at, kind, windows FROM incidents ORDER BY 1, 2",
+            "incidents": "SELECT series, opened_at, closed_at, kind, windows, cleared_at FROM incidents"
+            " ORDER BY 1, 2",
             "alerts": "SELECT identity FROM alerts ORDER BY 1",
             "unpublished": "SELECT COUNT(*) FROM alerts WHERE published_at IS NULL",
         }

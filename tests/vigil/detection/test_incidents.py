@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vigil.detection.doubles import VERSION, at
@@ -79,7 +79,7 @@ drawn_windows = st.tuples(
 @st.composite
 def verdict_lists(draw: st.DrawFn) -> list[Verdict]:
     place, drawn = 0, []
-    for gap, what, rarity in draw(st.lists(drawn_windows, max_size=60)):
+    for gap, what, rarity in draw(st.lists(drawn_windows, min_size=5, max_size=60)):
         place += gap
         sign = -1 if what == "low" else 1
         drawn.append(verdict(place, what, sign * 2.0**rarity))
@@ -100,6 +100,7 @@ mutes_drawn = st.lists(
 )
 
 
+@settings(max_examples=250, deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn, st.data())
 def test_any_partition_into_batches_finds_and_tells_the_same(
     verdicts: list[Verdict], rules: Rules, mutes: list[Mute], data: st.DataObject
@@ -118,6 +119,7 @@ def test_any_partition_into_batches_finds_and_tells_the_same(
     assert tellings == at_once.tellings
 
 
+@settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_every_anomalous_window_lies_in_one_incident(
     verdicts: list[Verdict], rules: Rules, mutes: list[Mute]
@@ -142,6 +144,7 @@ def test_every_anomalous_window_lies_in_one_incident(
     assert sum(i.windows for i in incidents) == sum(v.is_anomalous for v in verdicts)
 
 
+@settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_what_is_told_of_an_incident_begins_with_its_opening_and_ends_with_its_closing(
     verdicts: list[Verdict], rules: Rules, mutes: list[Mute]
@@ -161,6 +164,7 @@ def test_what_is_told_of_an_incident_begins_with_its_opening_and_ends_with_its_c
     assert len(set(identities)) == len(identities)
 
 
+@settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_a_mute_changes_what_is_told_and_nothing_that_is_found(
     verdicts: list[Verdict], rules: Rules, mutes: list[Mute]

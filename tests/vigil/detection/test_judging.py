@@ -119,17 +119,17 @@ def test_a_backlog_is_judged_in_order_in_bounded_steps(
     assert rows(INCIDENTS) == [(at("12:05"), at("12:15"), at("12:20"), "high", 3)] * 2
 
 
-def test_a_window_counted_again_gets_a_new_verdict_and_no_incident_changes(
+def test_a_window_counted_again_gets_a_new_verdict_beside_the_old_one(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
     counted("orders", [20, 20, 90], first=at("12:00"), live_from=at("12:00"))
     judge()
     before = rows(INCIDENTS)
-    rows("UPDATE window_counts SET observed = 80, revision = 2 WHERE window_start = %s", at("12:00"))
+    rows("UPDATE window_counts SET observed = 21, revision = 2 WHERE window_start = %s", at("12:00"))
     rows("INSERT INTO unjudged_windows VALUES ('orders', %s)", at("12:00"))
     assert judge().judged == 1
-    assert rows(VERDICTS)[:2] == [(at("12:00"), 1, 20, "normal"), (at("12:00"), 2, 80, "high")]
+    assert rows(VERDICTS)[:2] == [(at("12:00"), 1, 20, "normal"), (at("12:00"), 2, 21, "normal")]
     assert rows(INCIDENTS) == before
     assert rows("SELECT COUNT(*) FROM alerts") == [(1,)]
 

@@ -91,7 +91,10 @@ def test_a_kill_before_any_statement_commit_or_call_loses_and_doubles_nothing(
     assert (undisturbed["dirty"], undisturbed["unpublished"]) == ("0", "0")
     identities = [identity for (identity,) in undisturbed["alerts"]]
     opened = [identity for identity in identities if "/opened/" in identity]
-    assert len(opened) == len(undisturbed["incidents"]) >= 2
+    assert len(opened) == len(undisturbed["incidents"]) >= 3
+    assert [identity for identity in identities if "/corrected/" in identity] == [
+        "orders/20260304T1140Z/corrected/1"
+    ]
     assert len(set(identities)) == len(identities)
     for run in killed:
         assert {key: run[key] for key in undisturbed} == undisturbed, f"killed before step {run['step']}"
