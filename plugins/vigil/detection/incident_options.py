@@ -13,8 +13,6 @@ from vigil.detection.options import Instant, Options
 
 PATTERN = r"^[A-Za-z0-9._*?\[\]!:-]{1,100}$"
 REASON_LIMIT = 400
-THRESHOLD = 10_000.0
-"""Rarity from which on windows are anomalous, of models that do not say it themselves."""
 
 
 class IncidentOptions(Options):

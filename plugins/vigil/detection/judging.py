@@ -20,7 +20,6 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
-from vigil.detection.incident_options import THRESHOLD
 from vigil.detection.lookback import epoch_seconds, lookback_by_key
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.predicting import Predictions, Predictor, PredictorOf
@@ -97,7 +96,7 @@ def judge_due_windows(
                     record_verdicts,
                     verdicts=verdicts,
                     pipeline=pipeline,
-                    threshold=THRESHOLD,
+                    threshold=rule.threshold(serving),
                     now=now,
                     link=link,
                 )

@@ -26,6 +26,10 @@ _FEWEST_WEEKS = 3
 class Rule(Protocol):
     """Judges windows by what the models that were asked expect of them."""
 
+    def threshold(self, model: ReleasedModel) -> float:
+        """Return the rarity from which on windows are anomalous."""
+        ...
+
     def judge(
         self,
         cursor: Cursor,
@@ -53,6 +57,14 @@ class RarityRule:
     """
 
     false_incidents_per_month: float
+
+    def threshold(self, model: ReleasedModel) -> float:
+        """Return the rarity at which a series has so many false incidents a month.
+
+        Raises:
+            DataError: the model has no calibration.
+        """
+        return calibration_of(model).rarity.windows_at(self.false_incidents_per_month)
 
     def judge(
         self,
@@ -144,6 +156,10 @@ class StandardDeviationsRule:
 
     k: float
     weeks: int
+
+    def threshold(self, model: ReleasedModel) -> float:
+        """Return the rarity of so many standard deviations."""
+        return float(normal_rarity(np.array([self.k]))[0])
 
     def judge(
         self,
