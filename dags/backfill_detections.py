@@ -2,21 +2,23 @@
 
 Judges one day of history a run, with the model that serves now.
 
-The scheduled run looks after yesterday: it judges what no minutely run has judged. To judge history, backfill
-it, a day a run:
+The scheduled run looks after yesterday: it judges what no minutely run has judged, and draws the statistics
+that today is judged by. Keep it switched on. To judge history, backfill it, a day a run:
 
 ```
 airflow backfill create --dag-id backfill_detections --max-active-runs 1
     --from-date 2026-11-01 --to-date 2026-11-14
 ```
 
-A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones.
+A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones. Days of
+many windows (`bulk.above_windows` in the pipeline file) are judged by Batch Transform.
 
 Nobody is alerted of the past, unless you ask for it: `send_alerts` in the trigger form, or
 `--dag-run-conf '{"send_alerts": true}'` behind the command above. Each incident of history is then told once,
 however often its day is judged again.
 
-**When a run fails**, clear it: judging a day twice changes nothing.
+**When a run fails**, clear it: judging a day twice changes nothing. A transform job that goes on is adopted.
+Marking the task as failed stops it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ those that still wait for the live judge are left to it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -43,6 +43,8 @@ from vigil.windows import WINDOW
 _DAY = timedelta(days=1)
 _MOST_AT_ONCE = most_at_once() * WINDOW
 _SERIES_PER_STEP = 64
+# So many times a day of windows, described by features, are what a worker can hold.
+_SERIES_PER_JOB = 512
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ def judge_period(
     end: datetime,
     now: datetime,
     *,
+    bulk: Callable[[ReleasedModel], Predictor] | None = None,
     send_alerts: bool = False,
     only_unjudged: bool = False,
 ) -> BackfillOutcome:
@@ -98,6 +101,7 @@ def judge_period(
         start: first window.
         end: first window after the period.
         now: the present time.
+        bulk: gives what is asked, in place of the endpoint, about as many windows as the pipeline says.
         send_alerts: tell people of the incidents of history, each once.
         only_unjudged: leave out windows that have a verdict on their present count.
 
@@ -109,11 +113,11 @@ def judge_period(
         if serving is None:
             return BackfillOutcome(None)
         total = BackfillOutcome(serving.model_version)
+        predictor = predictor_of(serving.endpoint)
         closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
         rule = pipeline.rule.to_rule()
         judging = _PeriodJudge(
             connection,
-            predictor_of(serving.endpoint),
             rule,
             serving,
             pipeline.incidents.rules(rule.threshold(serving)),
@@ -123,8 +127,11 @@ def judge_period(
         )
         for first, last in _steps(start, min(end, closed_before)):
             keep_statistics(connection, _midnight(first))
-            for histories in _groups(connection, first, last):
-                total = _sum(total, judging.judge(histories, first, last, only_unjudged))
+            histories = _histories(connection, first, last)
+            in_bulk = bulk is not None and pipeline.bulk.is_for(len(histories) * ((last - first) // WINDOW))
+            asked = bulk(serving) if bulk and in_bulk else predictor
+            for some in _some_at_a_time(histories, _SERIES_PER_JOB if in_bulk else _SERIES_PER_STEP):
+                total = _sum(total, judging.judge(some, asked, first, last, only_unjudged))
                 log.info("Judged %s to %s: %s", first, last, total)
             if last == _midnight(last):
                 keep_statistics(connection, last, anew=not only_unjudged)
@@ -143,16 +150,19 @@ def _midnight(instant: datetime) -> datetime:
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _groups(connection: Connection[Any], start: datetime, end: datetime) -> Iterator[list[_History]]:
-    """Yield the series that have windows in a period, some at a time."""
+def _histories(connection: Connection[Any], start: datetime, end: datetime) -> list[_History]:
+    """Return the series that have windows in a period."""
 
     def select(cursor: Cursor) -> list[_History]:
         cursor.execute(statement("detection/select_series_of_period"), {"start": start, "end": end})
         return [_History(*row) for row in cursor.fetchall()]
 
-    histories = in_transaction(connection, select)
-    for place in range(0, len(histories), _SERIES_PER_STEP):
-        yield histories[place : place + _SERIES_PER_STEP]
+    return in_transaction(connection, select)
+
+
+def _some_at_a_time(histories: Sequence[_History], size: int) -> Iterator[Sequence[_History]]:
+    for place in range(0, len(histories), size):
+        yield histories[place : place + size]
 
 
 def _sum(total: BackfillOutcome, step: BackfillOutcome) -> BackfillOutcome:
@@ -171,7 +181,6 @@ class _PeriodJudge:
     """Judges some series over at most a day."""
 
     connection: Connection[Any]
-    predictor: Predictor
     rule: Rule
     serving: ReleasedModel
     rules: Rules
@@ -180,12 +189,17 @@ class _PeriodJudge:
     now: datetime
 
     def judge(
-        self, histories: Sequence[_History], start: datetime, end: datetime, only_unjudged: bool
+        self,
+        histories: Sequence[_History],
+        predictor: Predictor,
+        start: datetime,
+        end: datetime,
+        only_unjudged: bool,
     ) -> BackfillOutcome:
         """Predict while no lock is held, then write verdicts and incidents in one transaction."""
         read = partial(_read, histories=histories, start=start, end=end, only_unjudged=only_unjudged)
         counts, features = in_transaction(self.connection, read)
-        verdicts, calls = judge(self.connection, counts, features, self.predictor, self.rule, self.serving)
+        verdicts, calls = judge(self.connection, counts, features, predictor, self.rule, self.serving)
         write = partial(self._write, histories=histories, verdicts=verdicts, start=start, end=end)
         incidents, alerts = in_transaction(self.connection, write)
         return BackfillOutcome(

@@ -247,6 +247,26 @@ class StandardDeviationsOptions(Options):
 RuleOptions = Annotated[RarityOptions | StandardDeviationsOptions, Field(discriminator="kind")]
 
 
+class BulkOptions(Options):
+    """Has large ranges of history judged by Batch Transform, which leaves the endpoint to live windows.
+
+    Attributes:
+        above_windows: a day of history with so many windows or more is a large range.
+        instance_type: that transform jobs run on.
+        instance_count: of each job.
+        max_runtime_min: after so long a job is stopped, and the run fails.
+    """
+
+    above_windows: int = Field(default=500_000, ge=1)
+    instance_type: str = Field(default="ml.m5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    instance_count: int = Field(default=1, ge=1, le=100)
+    max_runtime_min: float = Field(default=60, gt=0)
+
+    def is_for(self, windows: int) -> bool:
+        """Tell whether so many windows are a large range."""
+        return windows >= self.above_windows
+
+
 class Pipeline(Options):
     """Says what is watched, by which model and by which rule.
 
@@ -257,6 +277,7 @@ class Pipeline(Options):
         silent_after_s: seconds that a live source may stand still before that is an incident.
         incidents: what one incident is, and what is told of it.
         maintenance: times in which nothing is told of some series.
+        bulk: how large ranges of history are judged.
         health: how far from what its evaluation promised the model may be.
     """
 
@@ -266,6 +287,7 @@ class Pipeline(Options):
     silent_after_s: float = Field(default=900, gt=0)
     incidents: IncidentOptions = IncidentOptions()
     maintenance: tuple[Maintenance, ...] = ()
+    bulk: BulkOptions = BulkOptions()
     health: HealthLimits = HealthLimits()
 
     @property

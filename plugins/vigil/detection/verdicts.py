@@ -14,6 +14,8 @@ from vigil.detection.rows import as_json
 
 NORMAL, HIGH, LOW = "normal", "high", "low"
 
+_ROWS_PER_STATEMENT = 20_000
+
 
 @dataclass(frozen=True)
 class Count:
@@ -91,4 +93,7 @@ def save_verdicts(cursor: Cursor, verdicts: Sequence[Verdict], now: datetime) ->
         [(*vars(verdict).values(), now) for verdict in verdicts],
     )
     judged = [(v.series, v.window_start, v.revision, v.expected, v.usual) for v in verdicts]
-    cursor.execute(statement("detection/keep_judgements"), {"windows": as_json(judged)})
+    # A server takes 16 MB a statement, if nobody told it otherwise.
+    for start in range(0, len(judged), _ROWS_PER_STATEMENT):
+        rows = judged[start : start + _ROWS_PER_STATEMENT]
+        cursor.execute(statement("detection/keep_judgements"), {"windows": as_json(rows)})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator
 
 from vigil.operators.environment import load_settings, open_aws, open_connection, open_database
@@ -15,9 +18,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigil.aws import Aws
+    from vigil.detection.pipeline import BulkOptions
     from vigil.detection.predicting import PredictorOf
+    from vigil.detection.transforming import TransformPredictor
+    from vigil.released_models import ReleasedModel
+    from vigil.settings import Settings
 
 _BACKFILL = "backfill"
+# So long the last windows of an interval take to be collected and counted, once they are closed.
+_COUNTED_AFTER = timedelta(minutes=10)
 
 
 class DetectAnomaliesOperator(BaseOperator):
@@ -69,10 +78,13 @@ class DetectAnomaliesOperator(BaseOperator):
 class JudgePeriodOperator(BaseOperator):
     """Judge the run's interval: all of it in a backfill, else only what nobody has judged.
 
-    Alerts are sent only if the run's param `send_alerts` says so.
+    Alerts are sent only if the run's param `send_alerts` says so. A run whose interval has only just ended
+    waits, without a worker, until its last windows are counted.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    _bulk: TransformPredictor | None = None
+
+    def execute(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what was judged."""
         from vigil.detection.backfilling import judge_period
         from vigil.detection.pipeline import load_pipeline
@@ -83,18 +95,46 @@ class JudgePeriodOperator(BaseOperator):
         start, end = run.data_interval_start, run.data_interval_end
         if start is None or end is None:
             raise ValueError(f"The run {context['run_id']} has no interval to judge.")
+        counted = end + settings.allowed_lateness + _COUNTED_AFTER
+        if event is None and counted > datetime.now(UTC):
+            self.defer(trigger=DateTimeTrigger(counted), method_name="execute")
+        pipeline = load_pipeline(settings.pipeline_file)
         outcome = judge_period(
             open_database(settings),
             predictor_of(open_aws(settings)),
-            load_pipeline(settings.pipeline_file),
+            pipeline,
             settings,
             to_utc(start),
             to_utc(end),
             now(),
+            bulk=partial(self._open_bulk, settings, pipeline.bulk, context["run_id"]),
             send_alerts=context["params"]["send_alerts"],
             only_unjudged=run.run_type != _BACKFILL,
         )
         return asdict(outcome)
+
+    def on_kill(self) -> None:
+        """Stop the transform job that the task waits for."""
+        if self._bulk:
+            self._bulk.stop()
+
+    def _open_bulk(
+        self, settings: Settings, options: BulkOptions, run_id: str, model: ReleasedModel
+    ) -> TransformPredictor:
+        from vigil.aws import S3Location, content_hash
+        from vigil.detection.transforming import Machines, TransformPredictor
+
+        aws = open_aws(settings)
+        self._bulk = TransformPredictor(
+            aws.client("sagemaker"),
+            aws.client("s3"),
+            S3Location(settings.bucket, "judging"),
+            content_hash(run_id),
+            model,
+            Machines(options.instance_type, options.instance_count, options.max_runtime_min * 60),
+            settings.poll_interval_s,
+        )
+        return self._bulk
 
 
 def predictor_of(aws: Aws) -> PredictorOf:
