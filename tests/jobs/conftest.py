@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import vigil.answers
-import vigil.bands
 from vigil.paths import jobs_dir
 
 sys.path.insert(0, str(jobs_dir()))
-sys.modules.setdefault("answers", vigil.answers)
-sys.modules.setdefault("bands", vigil.bands)

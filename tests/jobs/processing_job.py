@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vigil.bands import Band
+from vigil.calibration import Calibration, band_of
 from vigil.training.evaluation.job import job_files
 
 
@@ -24,9 +25,9 @@ class Job:
         self.given = self.root / "processing" / "input"
         self.output = self.root / "processing" / "output" / "evaluation"
         code = self.given / "code"
-        code.mkdir(parents=True)
-        for file in job_files():
-            shutil.copy(file, code)
+        for place, file in job_files().items():
+            (code / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, code / place)
         self.config = {"model": "small", "run": "r1", "dataset": "s3://b/d", "champion": None, **config}
         self.configure()
 
@@ -57,8 +58,8 @@ class Job:
         content: dict[str, Any] = json.loads((self.output / f"{name}.json").read_text(encoding="utf-8"))
         return content
 
-    def band(self) -> Band:
-        return Band.from_json(self.read("band"))
+    def band(self) -> Band | Calibration:
+        return band_of(self.read("band"))
 
     def refused(self) -> str:
         done = self.run()

@@ -1,11 +1,13 @@
-"""The evaluation script as SageMaker runs it: a process of its own, the band code beside it."""
+"""The evaluation script as SageMaker runs it: a process of its own, a part of the package beside it."""
 
 from __future__ import annotations
 
 import ast
 import math
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from regression import metrics_of
 
-import vigil.bands
 from tests.jobs.processing_job import Job
-from vigil.bands import Band, calibrate, counts_of, stabilised
+from tests.vigil.detection.doubles import calibration_of
+from vigil.anscombe import counts_of, stabilised
+from vigil.bands import Band
+from vigil.calibration import SeriesWindows, calibrate_windows
 from vigil.paths import jobs_dir
 from vigil.training.evaluation.job import job_files
 
@@ -25,13 +29,9 @@ OLDEST_PYTHON = (3, 7)
 SCRIPT = jobs_dir() / "evaluate.py"
 ALLOWED = {"__future__", "argparse", "array", "csv", "hashlib", "json", "math", "os", "sys"}
 ALLOWED |= {"collections.abc", "dataclasses", "typing", "numpy", "numpy.typing"}
-# Its bounds of 4 expected events are 1 and 9, whatever the series.
-WIDE_BAND = Band(
-    0.9,
-    float(stabilised(np.array([1.0]))[0] - stabilised(np.array([4.0]))[0]),
-    float(stabilised(np.array([9.0]))[0] - stabilised(np.array([4.0]))[0]),
-    {},
-    (1.0, 1.0),
+# On the Anscombe scale its bounds lie 2 below and 3 above what is expected.
+CHAMPIONS = replace(
+    calibration_of(), lower_quantile=-2.0, upper_quantile=3.0, default_tails=np.ones((2, 5, 2))
 )
 
 
@@ -44,7 +44,7 @@ def job(tmp_path: Path) -> Job:
         features=0,
         classes=[],
         coverage=0.9,
-        scale="anscombe",
+        windows=True,
     )
     job.predict("candidate", "validation", calibration())
     return job
@@ -91,15 +91,32 @@ def test_metrics_of_each_series(job: Job) -> None:
     assert by_series["b"]["bias"] == 1.5
 
 
-def test_the_band_is_the_calibration_of_the_validation_part_alone(job: Job) -> None:
+def test_the_calibration_is_drawn_from_the_validation_part_alone(job: Job) -> None:
+    observed = np.array([float(row[0]) for row in calibration()])
+    first = 1_767_571_200 // 300  # 2026-01-05 00:00 UTC
+    windows = SeriesWindows("a", first, observed, np.full(len(observed), 4.0))
+    drawn = calibrate_windows([windows], 0.9).to_json()
+    for test in (TEST, TEST[:1]):
+        job.predict("candidate", "test", test)
+        job.evaluated()
+        assert job.band().to_json() == drawn
+    # Of 19 windows one lies in each tail, and bounds the band.
+    panel = job.read("pictures")["band"][0]
+    assert (panel["lower"][0], panel["upper"][0]) == pytest.approx((1, 9))
+
+
+def test_each_series_is_judged_by_its_own_time_and_rows_may_come_in_any_order(job: Job) -> None:
+    job.predict("candidate", "test", TEST)
+    in_order = job.evaluated()
+    job.predict("candidate", "test", TEST[::-1])
+    assert job.evaluated()["candidate"]["by_series"] == in_order["candidate"]["by_series"]
+
+
+def test_a_calibration_of_one_short_series_is_strict_json(job: Job) -> None:
     job.predict("candidate", "test", TEST)
     job.evaluated()
-    band = job.band()
-    rows = calibration()
-    observed = np.array([float(row[0]) for row in rows])
-    assert band == calibrate(["a"] * len(rows), np.full(len(rows), 4.0), observed, 0.9)
-    lower, upper = band.bounds(["a"], np.array([4.0]))
-    assert (lower[0], upper[0]) == pytest.approx((1, 9))
+    text = (job.output / "band.json").read_text(encoding="utf-8")
+    assert not {"NaN", "Infinity"} & set(re.findall(r"[A-Za-z]+", text))
 
 
 def test_the_layout_is_sagemakers(job: Job) -> None:
@@ -112,20 +129,19 @@ def test_the_layout_is_sagemakers(job: Job) -> None:
 
 
 def test_the_champion_is_measured_on_the_same_rows_by_its_own_band(job: Job) -> None:
-    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()})
+    job.configure(champion={"model_version": "small/1", "band": CHAMPIONS.to_json()})
     job.predict("candidate", "test", TEST)
     job.predict("champion", "test", [(*row[:3], 9.0) for row in TEST])
     champion = job.evaluated()["champion"]
     assert champion["model_version"] == "small/1"
     assert champion["metrics"]["mae"] == pytest.approx((3 + 1 + 7 + 6) / 4)
-    quantiles = np.array([WIDE_BAND.lower_quantile, WIDE_BAND.upper_quantile])
-    lower, upper = counts_of(stabilised(np.array([9.0])) + quantiles)
+    lower, upper = counts_of(stabilised(np.array([9.0])) + np.array([-2.0, 3.0]))
     inside = [lower <= row[0] <= upper for row in TEST]
     assert champion["metrics"]["coverage"] == sum(inside) / 4
 
 
 def test_a_champion_on_other_rows_is_refused(job: Job) -> None:
-    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()})
+    job.configure(champion={"model_version": "small/1", "band": CHAMPIONS.to_json()})
     job.predict("candidate", "test", TEST)
     job.predict("champion", "test", TEST[:-1])
     assert "champion/test.csv.out is not about the rows of" in job.refused()
@@ -183,7 +199,7 @@ def test_a_missing_output_is_named(job: Job) -> None:
 def test_too_few_rows_to_calibrate_on_are_refused_with_the_number(job: Job) -> None:
     job.configure(coverage=0.99)
     job.predict("candidate", "test", TEST)
-    assert "needs 199 rows to calibrate on, there are 19" in job.refused()
+    assert "needs 199 windows to calibrate on, there are 19" in job.refused()
 
 
 def test_by_hand_it_explains_itself() -> None:
@@ -191,7 +207,7 @@ def test_by_hand_it_explains_itself() -> None:
         [sys.executable, SCRIPT, "--help"],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(Path(vigil.bands.__file__).parent)},
+        env={"PYTHONPATH": str(SCRIPT.parents[2] / "plugins")},
         timeout=60,
         check=False,
     )
@@ -200,21 +216,21 @@ def test_by_hand_it_explains_itself() -> None:
     assert "champion" in done.stdout
 
 
-@pytest.mark.parametrize("file", job_files(), ids=lambda file: file.name)
-def test_what_runs_in_the_cloud_speaks_the_oldest_python_and_needs_numpy_at_most(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"), feature_version=OLDEST_PYTHON)
+@pytest.mark.parametrize("place", job_files())
+def test_what_runs_in_the_cloud_speaks_the_oldest_python_and_needs_numpy_at_most(place: str) -> None:
+    tree = ast.parse(job_files()[place].read_text(encoding="utf-8"), feature_version=OLDEST_PYTHON)
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
-    assert imported <= ALLOWED | {file.stem for file in job_files()}
+    assert imported <= ALLOWED | {module.replace("/", ".").removesuffix(".py") for module in job_files()}
 
 
-def test_a_table_has_no_series_and_no_times_and_a_plain_band(tmp_path: Path) -> None:
+def test_a_table_has_no_series_and_no_times_and_a_band_of_its_numbers(tmp_path: Path) -> None:
     job = Job(
-        tmp_path, objective="regression", keys=["row"], features=0, classes=[], coverage=0.9, scale="plain"
+        tmp_path, objective="regression", keys=["row"], features=0, classes=[], coverage=0.9, windows=False
     )
     residuals = [-3.0, *[0.0] * 17, 2.0]
     job.predict(
@@ -227,7 +243,9 @@ def test_a_table_has_no_series_and_no_times_and_a_plain_band(tmp_path: Path) -> 
     assert evaluation["candidate"]["metrics"] == pytest.approx(
         {"rmse": 5, "mae": 4, "wape": 8 / 8, "bias": -3, "coverage": 1 / 2}
     )
-    lower, upper = job.band().bounds([""], np.array([-5.0]))
+    band = job.band()
+    assert isinstance(band, Band)
+    lower, upper = band.bounds(np.array([-5.0]))
     assert (lower[0], upper[0]) == pytest.approx((-8, -3))
     (panel,) = job.read("pictures")["band"]
     assert panel["series"] is panel["at"] is None
@@ -245,7 +263,7 @@ def test_pictures_show_the_last_windows_of_the_longest_series_in_order(job: Job)
 
 
 def test_the_histogram_holds_every_row_of_both_models(job: Job) -> None:
-    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()})
+    job.configure(champion={"model_version": "small/1", "band": CHAMPIONS.to_json()})
     job.predict("candidate", "test", TEST)
     job.predict("champion", "test", [(*row[:3], 9.0) for row in TEST])
     job.evaluated()
@@ -255,7 +273,7 @@ def test_the_histogram_holds_every_row_of_both_models(job: Job) -> None:
 
 
 def test_a_candidate_that_is_nearer_everywhere_is_surely_better_but_not_in_coverage(job: Job) -> None:
-    job.configure(champion={"model_version": "small/1", "band": WIDE_BAND.to_json()}, coverage=0.9)
+    job.configure(champion={"model_version": "small/1", "band": CHAMPIONS.to_json()}, coverage=0.9)
     rows = [(4 + number % 2, "a", window(number), 4.4) for number in range(100)]
     job.predict("candidate", "test", rows)
     job.predict("champion", "test", [(*row[:3], 5.5) for row in rows])

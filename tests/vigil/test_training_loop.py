@@ -13,6 +13,7 @@ from tests.vigil.release.releasing import REGION, ROLE, settle
 from tests.vigil.training.history import MONDAY, daily_counts, insert_series, small_spec
 from tests.waiting import wait_for
 from vigil.aws import Aws, S3Location
+from vigil.calibration import Calibration
 from vigil.database import Database
 from vigil.features import FEATURE_NAMES
 from vigil.release.deployment import State, plan_deployment, promote, start_deployment
@@ -165,9 +166,9 @@ def test_two_runs_release_two_versions_and_the_second_is_compared_with_the_first
         assert cursor.fetchall() == (("loop/1", "retired"), ("loop/2", "champion"))
     assert now_serving is not None
     assert now_serving.variant == "v2"
-    assert now_serving.band is not None
+    assert isinstance(now_serving.band, Calibration)
     assert now_serving.smoke_test is not None
-    assert set(now_serving.band.scales) == {"orders", "log-ins, failed"}
+    assert set(now_serving.band.tails) == {"orders", "log-ins, failed"}
     evaluation = _evaluation_of(aws, second)
     assert evaluation["champion"]["model_version"] == "loop/1"
     assert evaluation["rows"]["test"] == sum(

@@ -11,7 +11,7 @@ import pytest
 from pymysql.connections import Connection
 
 from tests.vigil.detection.doubles import BAND, ENDPOINT, NOW, VERSION
-from vigil.bands import Band
+from vigil.calibration import Calibration
 from vigil.detection.pipeline import Pipeline
 from vigil.settings import Settings
 
@@ -57,14 +57,14 @@ def rows(connection: Connection[Any]) -> Callable[..., list[tuple[Any, ...]]]:
 def released(connection: Connection[Any]) -> Callable[..., str]:
     """Release a version of the model `event-counts`; the first one by default."""
 
-    def release(version: str = VERSION, status: str = "champion", band: Band = BAND) -> str:
+    def release(version: str = VERSION, status: str = "champion", band: Calibration = BAND) -> str:
         insert_release(connection, version, status, band)
         return version
 
     return release
 
 
-def insert_release(connection: Connection[Any], version: str, status: str, band: Band) -> None:
+def insert_release(connection: Connection[Any], version: str, status: str, band: Calibration) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO released_models (model_version, model, endpoint, variant, band, status, created_at,"

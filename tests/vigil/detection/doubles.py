@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from vigil.bands import Band
+from vigil.calibration import Calibration
 from vigil.detection.events import Events, Row
 from vigil.detection.predicting import Predictions, Predictor
 from vigil.detection.sources import Batch, Position, SeriesState
+from vigil.deviations import VIEWS, spans_on
+from vigil.rarity import Rarity
 
 NOW = datetime(2026, 3, 4, 12, 2, 30)
 """A Wednesday; the window of it is 12:00."""
@@ -21,7 +23,34 @@ WINDOW = timedelta(minutes=5)
 VERSION = "event-counts/1"
 VARIANT = "event-counts-1"
 ENDPOINT = "event-counts"
-BAND = Band(coverage=0.99, lower_quantile=-3.0, upper_quantile=3.0, scales={}, default_scale=(1.0, 1.0))
+SMALLEST_TAIL = 1.5
+
+
+def calibration_of(reach: float = 3.0) -> Calibration:
+    """Return a calibration by which a window without statistics is judged by itself alone.
+
+    It is anomalous where it lies `reach` or more off on the Anscombe scale, which are the bounds of its band:
+    at 3, of 20 expected events 9 to 35 are normal, and of 5 expected ones 1 to 14. With every further `reach`
+    it is 2.7 times as rare, beginning with one window in 100. Statistics of two calm weeks have the same tail
+    on the shortest span, so that the band stays as it is.
+    """
+    # What is divided by so much is nothing: longer spans, and the view of the level.
+    tails = np.full((len(VIEWS), len(spans_on()), 2), 1e9)
+    tails[0, 0] = SMALLEST_TAIL
+    # The mean over all spans.
+    deviation = reach / SMALLEST_TAIL / len(spans_on())
+    return Calibration(
+        coverage=0.99,
+        lower_quantile=-reach / SMALLEST_TAIL,
+        upper_quantile=reach / SMALLEST_TAIL,
+        tails={},
+        default_tails=tails,
+        # One window in a hundred lies so far off, and makes one incident a month, which a pipeline allows.
+        rarity=Rarity(tuple(deviation * np.arange(1, 8) / 7), scale=deviation, clusters_per_month=1.0),
+    )
+
+
+BAND = calibration_of()
 
 
 def at(text: str) -> datetime:

@@ -60,14 +60,14 @@ def test_without_a_model_nothing_is_judged(judge: Judge, counted: Counted) -> No
     assert judge() == BackfillOutcome(None)
 
 
-def test_a_day_of_every_series_is_judged_in_one_call(
+def test_all_series_are_judged_together_and_the_day_but_for_its_last_windows_at_once(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
     for series in ("a", "b"):
         counted(series, days_of_counts(5, 6, 100), first=DAY, live_from=NEVER, retired=True)
     outcome = judge()
-    assert outcome == BackfillOutcome(VERSION, judged=576, anomalous=6, endpoint_calls=1, incidents=4)
+    assert outcome == BackfillOutcome(VERSION, judged=576, anomalous=6, endpoint_calls=2, incidents=4)
     assert rows("SELECT COUNT(*) FROM alerts") == [(0,)]
     assert rows("SELECT MIN(window_start), MAX(window_start) FROM predictions") == [
         (DAY, DAY + timedelta(hours=23, minutes=55))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pymysql.connections import Connection
 
-from tests.vigil.detection.doubles import BAND, ENDPOINT, NOW, VERSION, Expecting, always, at
-from vigil.bands import Band
+from tests.vigil.detection.doubles import ENDPOINT, NOW, VERSION, Expecting, always, at, calibration_of
+from vigil.anscombe import counts_of, stabilised
 from vigil.database import Database
 from vigil.detection import judging
 from vigil.detection.judging import JudgeOutcome, judge_due_windows
@@ -46,7 +46,8 @@ def test_a_window_is_judged_once_against_the_band_on_both_sides(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
-    lower, upper = (float(bound[0]) for bound in BAND.bounds(["orders"], np.array([20.0])))
+    middle = stabilised(np.array([20.0]))
+    lower, upper = float(counts_of(middle - 3)[0]), float(counts_of(middle + 3)[0])
     inside = [int(lower) + 1, 20, int(upper)]
     counted("orders", [*inside, int(lower), int(upper) + 1], first=at("12:00"), live_from=at("12:00"))
     outcome = judge()
@@ -148,8 +149,7 @@ def test_each_window_is_held_against_the_band_of_the_version_that_answered(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
-    wide = Band(0.99, lower_quantile=-99.0, upper_quantile=99.0, scales={}, default_scale=(1.0, 1.0))
-    released("event-counts/2", status="deploying", band=wide)
+    released("event-counts/2", status="deploying", band=calibration_of(reach=99.0))
     counted("orders", [90], first=at("12:00"), live_from=at("12:00"))
     outcome = judge(Expecting(20, variant="event-counts-2"))
     assert (outcome.judged, outcome.anomalous) == (1, 0)

@@ -14,7 +14,7 @@ from tests.conftest import empty
 from tests.vigil.detection.doubles import NOW
 from vigil.database import Database
 from vigil.detection.lookback import epoch_seconds, lookback_by_key, lookback_in_bulk
-from vigil.features import OFFSETS, features_of, lookback_of
+from vigil.features import features_of, lookback_of, offsets_on
 from vigil.windows import WINDOW
 
 FIRST = datetime(2026, 2, 10)
@@ -42,7 +42,7 @@ def test_both_ways_of_reading_and_the_training_set_describe_a_window_alike(
     counted("orders", counts.tolist(), first=FIRST, live_from=NOW)
     targets = sorted({0, length - 1, *generator.integers(0, length, 6).tolist()})
     starts = [FIRST + target * WINDOW for target in targets]
-    exported = lookback_of(counts.astype(float), np.array(targets))
+    exported = lookback_of(counts.astype(float), counts.astype(float), np.array(targets))
     with connection.cursor() as cursor:
         by_key = lookback_by_key(cursor, [("orders", start) for start in starts])
         in_bulk = lookback_in_bulk(cursor, "orders", starts)
@@ -63,7 +63,7 @@ def test_several_series_are_read_at_once_and_not_mixed(
         lookback = lookback_by_key(cursor, [("b", at_end), ("a", at_end), ("nobody", at_end)])
     assert lookback[:, :3].tolist()[:2] == [[30, 20, 10], [3, 2, 1]]
     assert np.isnan(lookback[2]).all()
-    assert lookback.shape == (3, len(OFFSETS))
+    assert lookback.shape == (3, len(offsets_on().all))
 
 
 def test_epoch_seconds_are_those_of_utc() -> None:

@@ -17,7 +17,7 @@ from vigil.settings import Settings
 MODEL = "event-counts"
 ONE, TWO = "event-counts/1", "event-counts/2"
 RELEASED_AT = datetime(2026, 11, 1, 5)
-BAND = Band(coverage=0.999, lower_quantile=-3.0, upper_quantile=3.0, scales={}, default_scale=(1.0, 1.0))
+BAND = Band(coverage=0.999, below=3.0, above=3.0)
 PROMISED: dict[str, Any] = {"wape": 0.2, "mae": 4.0, "bias": 0.4, "coverage": 0.99}
 SETTINGS = Settings(
     bucket="vigil-test",
@@ -68,7 +68,8 @@ def count(connection: Connection[Any], series: str, counts: Mapping[datetime, in
             (series, first, end, first, end, first),
         )
         cursor.executemany(
-            "INSERT INTO window_counts VALUES (%s, %s, %s, 1, %s)",
+            "INSERT INTO window_counts (series, window_start, observed, revision, counted_at)"
+            " VALUES (%s, %s, %s, 1, %s)",
             [(series, start, observed, end) for start, observed in counts.items()],
         )
     connection.commit()

@@ -34,7 +34,7 @@ ROLE = "arn:aws:iam::123456789012:role/vigil"
 TAGS = [{"Key": "project", "Value": "vigil"}]
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:1.7-1"
 HOSTING = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-BAND = Band(0.98, -2.5, 3.0, {"orders": (1.0, 1.0)}, (1.2, 1.2))
+BAND = Band(0.98, below=2.5, above=3.0)
 AT_ONCE = Shifting()
 AT_REST = ("InService", "Failed")
 ROWS = [[0.5] * len(FEATURE_NAMES), [1.0] * len(FEATURE_NAMES)]

@@ -34,7 +34,7 @@ def exported(
     for _, content in read_parts(s3, manifest):
         header, *part = csv.reader(io.StringIO(content.decode(), newline=""))
         assert tuple(header) == COLUMNS
-        rows += [(series, start, int(observed)) for series, start, observed in part]
+        rows += [(series, start, int(observed)) for series, start, observed, _ in part]
     return manifest, rows
 
 
@@ -95,6 +95,21 @@ def test_a_series_comes_in_one_piece_and_in_order_of_time(
     assert rows == sorted(rows)
 
 
+def test_an_anomalous_window_brings_what_is_usual_and_the_longest_lines_are_not_cut(
+    database: Database, connection: Connection[Any], s3: Any, bucket: str
+) -> None:
+    most = 2**32 - 1
+    insert_series(connection, "a", [most] * (13 * WINDOWS_PER_WEEK))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE window_counts SET usual = %s WHERE window_start > %s", (most - 1, MONDAY))
+    connection.commit()
+    manifest = export_windows(database, s3, S3Location(bucket, "export"), MONDAY, FAR)
+    first, *others = b"".join(content for _, content in read_parts(s3, manifest)).decode().splitlines()[1:]
+    assert first == f"a,{MONDAY.isoformat()},{most},"
+    assert {line.split(",", 2)[2] for line in others} == {f"{most},{most - 1}"}
+    assert len(others) == 13 * WINDOWS_PER_WEEK - 1
+
+
 def test_unknown_windows_stay_out(
     database: Database, connection: Connection[Any], s3: Any, bucket: str
 ) -> None:
@@ -147,7 +162,7 @@ def test_all_parts_show_the_database_at_one_moment(
 
     manifest = export_windows(database, s3, S3Location(bucket, "x"), MONDAY, FAR, progress=disturb)
     contents = [content for _, content in read_parts(s3, manifest)]
-    assert [content.split(b",")[-1] for content in contents] == [b"1\n", b"1\n"]
+    assert [content.split(b",")[-2] for content in contents] == [b"1", b"1"]
 
 
 def test_the_manifest_comes_last_and_a_failed_repetition_leaves_none(
@@ -197,7 +212,7 @@ def test_a_part_that_was_changed_or_lost_is_refused(
     insert_series(connection, "orders", [1, 2, 3])
     manifest, _ = exported(database, s3, bucket)
     key = "export/part-00000.csv"
-    s3.put_object(Bucket=bucket, Key=key, Body=b"series,window_start,observed\n")
+    s3.put_object(Bucket=bucket, Key=key, Body=b"series,window_start,observed,usual\n")
     with pytest.raises(DataError, match=r"part-00000.csv .*SHA-256"):
         list(read_parts(s3, manifest))
     s3.delete_object(Bucket=bucket, Key=key)

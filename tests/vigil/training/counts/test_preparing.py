@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.vigil.training.history import MONDAY, daily_counts, small_spec
 from vigil.aws import S3Location
 from vigil.errors import DataError
-from vigil.features import FEATURE_NAMES, OFFSETS, features_of
+from vigil.features import FEATURE_NAMES, features_of, offsets_on
 from vigil.training.counts import preparing
 from vigil.training.dataset import Dataset
 from vigil.training.preparing import prepare_dataset
@@ -33,7 +33,7 @@ def put_export(
     """Write an export whose parts hold these lines."""
     described = []
     for number, lines in enumerate(parts):
-        content = f"series,window_start,observed\n{lines}".encode()
+        content = f"series,window_start,observed,usual\n{lines}".encode()
         s3.put_object(Bucket=bucket, Key=f"export/{number}.csv", Body=content)
         digest = hashlib.sha256(content).hexdigest()
         described.append(
@@ -47,7 +47,7 @@ def put_export(
     location = S3Location(bucket, "export/manifest.json")
     manifest = {
         "location": str(location),
-        "columns": ["series", "window_start", "observed"],
+        "columns": ["series", "window_start", "observed", "usual"],
         "since": MONDAY.isoformat(),
         "until": until.isoformat(),
         "series": 1,
@@ -65,7 +65,7 @@ def lines_of(counts: Mapping[str, Sequence[int | None]]) -> str:
     for series, values in counts.items():
         for place, count in enumerate(values):
             if count is not None:
-                writer.writerow([series, (MONDAY + place * WINDOW).isoformat(), count])
+                writer.writerow([series, (MONDAY + place * WINDOW).isoformat(), count, ""])
     return text.getvalue()
 
 
@@ -138,10 +138,11 @@ def test_every_row_is_described_by_the_one_feature_function_and_lands_in_one_par
 def features_by_key(counts: Mapping[str, Sequence[int | None]], series: str, start: str) -> list[float]:
     """Look the counts up by key, as judging does."""
     window = datetime.fromisoformat(start)
-    lookback = np.full((1, len(OFFSETS)), np.nan)
+    offsets = offsets_on().all
+    lookback = np.full((1, len(offsets)), np.nan)
     values = counts[series]
     first = next(place for place, count in enumerate(values) if count is not None)
-    for column, offset in enumerate(OFFSETS):
+    for column, offset in enumerate(offsets):
         place = window_number(window) - window_number(MONDAY) - offset
         if place >= first and values[place] is not None:
             lookback[0, column] = values[place]
@@ -198,26 +199,27 @@ def test_the_checksum_tells_other_content(s3: Any, bucket: str) -> None:
     ("lines", "message"),
     [
         (
-            "orders,2026-01-05T00:00:00,-1\n",
+            "orders,2026-01-05T00:00:00,-1,\n",
             "series orders, window 2026-01-05T00:00:00, observed -1 is negative",
         ),
-        ("orders,2026-01-05T00:00:00,nan\n", "observed nan is no whole number"),
-        ("orders,2026-01-05T00:00:00,inf\n", "observed inf is no whole number"),
-        ("orders,2026-01-05T00:00:00,1.5\n", "observed 1.5 is no whole number"),
-        ("orders,2026-01-05T00:00:00,many\n", "series orders: .*'many'"),
-        ("orders,yesterday,1\n", "series orders: .*yesterday"),
-        ("orders,2026-01-05T00:01:00,1\n", "does not start a window"),
+        ("orders,2026-01-05T00:00:00,nan,\n", "observed nan is no whole number"),
+        ("orders,2026-01-05T00:00:00,inf,\n", "observed inf is no whole number"),
+        ("orders,2026-01-05T00:00:00,1.5,\n", "observed 1.5 is no whole number"),
+        ("orders,2026-01-05T00:00:00,many,\n", "series orders: .*'many'"),
+        ("orders,yesterday,1,\n", "series orders: .*yesterday"),
+        ("orders,2026-01-05T00:01:00,1,\n", "does not start a window"),
         (
-            "orders,2026-01-05T00:05:00,1\norders,2026-01-05T00:00:00,1\n",
+            "orders,2026-01-05T00:05:00,1,\norders,2026-01-05T00:00:00,1,\n",
             "00:00:00, observed 1 is out of order",
         ),
-        ("orders,2026-01-05T00:00:00,1\norders,2026-01-05T00:00:00,1\n", "is out of order"),
-        ("orders,2025-01-05T00:00:00,1\n", "outside the period"),
+        ("orders,2026-01-05T00:00:00,1,\norders,2026-01-05T00:00:00,1,\n", "is out of order"),
+        ("orders,2025-01-05T00:00:00,1,\n", "outside the period"),
         (
-            "orders,2026-01-05T00:00:00,1\nb,2026-01-05T00:00:00,1\norders,2026-01-05T00:05:00,1\n",
+            "orders,2026-01-05T00:00:00,1,\nb,2026-01-05T00:00:00,1,\norders,2026-01-05T00:05:00,1,\n",
             "two pieces",
         ),
-        ("orders,2026-01-05T00:00:00\n", "line 2: 2 columns, not 3"),
+        ("orders,2026-01-05T00:00:00,9,some\n", "series orders: .*'some'"),
+        ("orders,2026-01-05T00:00:00\n", "line 2: 2 columns, not 4"),
     ],
 )
 def test_an_export_that_nothing_can_be_learned_from_is_refused_before_anything_is_written(
@@ -256,7 +258,7 @@ def test_many_series_in_too_few_windows_cannot_be_cut(s3: Any, bucket: str) -> N
 
 def test_a_wrong_column_is_named(s3: Any, bucket: str) -> None:
     content = b"series,start,observed\n"
-    manifest = put_export(s3, bucket, "a,2026-01-05T00:00:00,1\n")
+    manifest = put_export(s3, bucket, "a,2026-01-05T00:00:00,1,\n")
     described = json.loads(s3.get_object(Bucket=bucket, Key=manifest.key)["Body"].read())
     described["parts"][0]["sha256"] = hashlib.sha256(content).hexdigest()
     s3.put_object(Bucket=bucket, Key="export/0.csv", Body=content)

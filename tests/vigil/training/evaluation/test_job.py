@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.vigil.detection.doubles import calibration_of
 from tests.vigil.release.releasing import BAND
 from tests.vigil.training.test_request import SPEC, dataset_of, run_of
 from vigil.aws import S3Location
 from vigil.bands import Band
+from vigil.calibration import Calibration
 from vigil.errors import DataError, SettingsError
 from vigil.released_models import ReleasedModel
 from vigil.training.evaluation.job import (
@@ -34,21 +36,21 @@ def test_everything_that_the_script_imports_lies_beside_it(s3: Any, bucket: str)
     run = replace(run_of(), bucket=bucket)
     upload_evaluation(s3, run, SPEC, dataset_of(run), None)
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=run.code.key)["Contents"]
-    assert {item["Key"].rpartition("/")[2] for item in listed} == {file.name for file in job_files()}
+    assert {item["Key"].removeprefix(f"{run.code.key}/") for item in listed} == set(job_files())
     config = run.evaluation(None) / "config.json"
     written = json.loads(s3.get_object(Bucket=bucket, Key=config.key)["Body"].read())
     assert written == evaluation_config(run, SPEC, dataset_of(run), None)
 
 
-def test_the_band_of_counts_is_on_the_scale_of_counts() -> None:
+def test_the_job_is_told_that_rows_of_counts_are_windows() -> None:
     config = evaluation_config(run_of(), SPEC, dataset_of(run_of()), None)
-    assert (config["scale"], config["coverage"], config["features"]) == ("anscombe", SPEC.band.coverage, 0)
+    assert (config["windows"], config["coverage"], config["features"]) == (True, SPEC.band.coverage, 0)
 
 
 def test_a_classification_has_no_band_and_keeps_the_features_in_its_lines() -> None:
     dataset = replace(dataset_of(run_of()), objective="binary", classes=("no", "yes"), keys=("row",))
     config = evaluation_config(run_of(), SPEC, dataset, None)
-    assert not {"band", "scale", "coverage"} & config.keys()
+    assert not {"band", "windows", "coverage"} & config.keys()
     assert config["features"] == len(dataset.features)
     assert config["classes"] == ["no", "yes"]
 
@@ -74,6 +76,11 @@ def test_what_the_job_wrote_is_read_with_its_band(s3: Any, bucket: str) -> None:
     put(s3, prefix / "evaluation.json", {"objective": "regression"})
     put(s3, prefix / "band.json", BAND.to_json())
     assert read_evaluation(s3, prefix) == ({"objective": "regression"}, BAND)
+    of_counts = calibration_of()
+    put(s3, prefix / "band.json", of_counts.to_json())
+    _, band = read_evaluation(s3, prefix)
+    assert isinstance(band, Calibration)
+    assert band.to_json() == of_counts.to_json()
     put(s3, prefix / "evaluation.json", {"objective": "binary"})
     assert read_evaluation(s3, prefix) == ({"objective": "binary"}, None)
 
