@@ -101,18 +101,25 @@ def _counts_of(columns: _Columns, export: Manifest) -> SeriesCounts:
         ) from error
     since, until = np.array([export.since, export.until], dtype="datetime64[s]").astype(np.int64)
     problems = (
-        (_is_no_count(observed) | _is_no_count(usual), "is no whole number of events"),
-        ((observed < 0) | (usual < 0), "is negative"),
-        (seconds % WINDOW_SECONDS != 0, "does not start a window"),
-        (np.diff(seconds, prepend=seconds[0] - 1) <= 0, "is out of order"),
-        ((seconds < since) | (seconds >= until), "lies outside the period of the manifest"),
+        (_is_no_count(observed), columns.observed, "observed", "is no whole number of events"),
+        (_is_no_count(usual), columns.usual, "usual", "is no whole number of events"),
+        (observed < 0, columns.observed, "observed", "is negative"),
+        (usual < 0, columns.usual, "usual", "is negative"),
+        (seconds % WINDOW_SECONDS != 0, columns.observed, "observed", "does not start a window"),
+        (np.diff(seconds, prepend=seconds[0] - 1) <= 0, columns.observed, "observed", "is out of order"),
+        (
+            (seconds < since) | (seconds >= until),
+            columns.observed,
+            "observed",
+            "lies outside the period of the manifest",
+        ),
     )
-    for wrong, what in problems:
+    for wrong, texts, column, what in problems:
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DataError(
                 f"The export cannot be trained on: series {columns.series}, window {columns.starts[row]}, "
-                f"observed {columns.observed[row]} {what}. Correct window_counts, then export again."
+                f"{column} {texts[row]} {what}. Correct window_counts, then export again."
             )
     numbers = seconds // WINDOW_SECONDS
     places = numbers - numbers[0]

@@ -218,6 +218,8 @@ def test_the_checksum_tells_other_content(s3: Any, bucket: str) -> None:
             "orders,2026-01-05T00:00:00,1,\nb,2026-01-05T00:00:00,1,\norders,2026-01-05T00:05:00,1,\n",
             "two pieces",
         ),
+        ("orders,2026-01-05T00:00:00,9,-1\n", "00:00:00, usual -1 is negative"),
+        ("orders,2026-01-05T00:00:00,9,1.5\n", "00:00:00, usual 1.5 is no whole number"),
         ("orders,2026-01-05T00:00:00,9,some\n", "series orders: .*'some'"),
         ("orders,2026-01-05T00:00:00\n", "line 2: 2 columns, not 4"),
     ],
