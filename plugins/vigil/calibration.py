@@ -208,11 +208,9 @@ def calibrate_windows(
             f"{known}: lower the coverage or hold out more"
         )
     tails, default_tails = _tails_by_series(parts, grid)
-    statistics = [_settled_statistics(part, grid) for part in parts]
+    judged_by = [(part, *_settled_statistics(part, grid)) for part in parts]
     rough = Calibration(coverage, -1.0, 1.0, tails, default_tails, Rarity((0.0,) * 7, 1.0, 1.0))
-    ratios = np.sort(
-        np.concatenate([_ratios(rough, part, own) for part, (_, own) in zip(parts, statistics, strict=True)])
-    )
+    ratios = np.sort(np.concatenate([_ratios(rough, part, own) for part, _, own in judged_by]))
     rank = tail_rank(coverage, len(ratios))
     banded = replace(
         rough,
@@ -221,7 +219,7 @@ def calibrate_windows(
     )
     deviations = [
         judge_windows(banded, part, levels, own, slice(None), grid).deviations
-        for part, (levels, own) in zip(parts, statistics, strict=True)
+        for part, levels, own in judged_by
     ]
     rarity = rarity_of_pool(deviations, longest_span(grid), grid.windows_per_month)
     return replace(banded, rarity=rarity)

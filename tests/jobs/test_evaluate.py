@@ -29,6 +29,7 @@ OLDEST_PYTHON = (3, 7)
 SCRIPT = jobs_dir() / "evaluate.py"
 ALLOWED = {"__future__", "argparse", "array", "csv", "hashlib", "json", "math", "os", "sys"}
 ALLOWED |= {"collections.abc", "dataclasses", "typing", "numpy", "numpy.typing"}
+BUILTIN_GENERICS = {"dict", "frozenset", "list", "set", "tuple", "type"}
 # On the Anscombe scale its bounds lie 2 below and 3 above what is expected.
 CHAMPIONS = replace(
     calibration_of(), lower_quantile=-2.0, upper_quantile=3.0, default_tails=np.ones((2, 5, 2))
@@ -226,6 +227,39 @@ def test_what_runs_in_the_cloud_speaks_the_oldest_python_and_needs_numpy_at_most
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
     assert imported <= ALLOWED | {module.replace("/", ".").removesuffix(".py") for module in job_files()}
+    assert not too_new(tree)
+
+
+def too_new(tree: ast.Module) -> list[str]:
+    """Return what the oldest Python reads and cannot run: annotations aside, for they are only text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "zip":
+            found += [f"line {node.lineno}: zip({word.arg}=)" for word in node.keywords]
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            if node.value.id in BUILTIN_GENERICS:
+                found.append(f"line {node.lineno}: {node.value.id}[]")
+        elif isinstance(node, ast.Attribute) and node.attr in ("removeprefix", "removesuffix", "bit_count"):
+            found.append(f"line {node.lineno}: {node.attr}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "text", ["zip(a, b, strict=True)", "Pairs = list[int]", "def f(x: int):\n    return x.removeprefix('a')"]
+)
+def test_what_only_newer_pythons_run_is_found(text: str) -> None:
+    assert too_new(ast.parse(text))
+
+
+def test_annotations_may_be_of_newer_pythons() -> None:
+    assert not too_new(
+        ast.parse("x: list[int] = []\ndef f(a: dict[str, int]) -> tuple[int, ...]:\n    return a")
+    )
 
 
 def test_a_table_has_no_series_and_no_times_and_a_band_of_its_numbers(tmp_path: Path) -> None:
