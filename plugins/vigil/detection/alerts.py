@@ -14,14 +14,15 @@ from datetime import datetime
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
-from vigil.detection.incidents import SILENT_SOURCE, Incident, Telling
+from vigil.detection.incidents import MASS, SILENT_SOURCE, Incident, Telling
+from vigil.detection.mass import GROUP, worst_first
 from vigil.detection.severity import is_drop_to_zero
 from vigil.detection.verdicts import HIGH, LOW, Verdict
 from vigil.detection.wording import duration, events, link_to, moment, number, rarity_in_words
 from vigil.windows import WINDOW, slug
 
-GROUP = "group"
 _TITLE_LIMIT = 100
+_NAMED = 10
 # SNS compares numbers up to this one.
 _LARGEST_NUMBER = 1_000_000_000
 
@@ -55,18 +56,33 @@ def alert_of(telling: Telling, link: str | None = None) -> Alert:
     incident = telling.incident
     if incident.kind == SILENT_SOURCE:
         title, lines = _silence(telling)
-        subject, name = GROUP, f"{incident.series}-{slug(incident.opened_at)}"
+    elif incident.kind == MASS:
+        title, lines = _mass(telling)
+        lines += [link_to(link, incident.series, incident.opened_at, _until(telling))]
     else:
         title, lines = _TEXTS[telling.kind](telling)
         lines += [link_to(link, incident.series, incident.opened_at, _until(telling))]
-        subject, name = incident.series, slug(incident.opened_at)
     return Alert(
-        f"{subject}/{name}/{telling.kind}/{telling.n}",
-        subject,
+        identity_of(incident, telling.kind, telling.n),
+        incident.series if incident.kind in (HIGH, LOW) else GROUP,
         title[:_TITLE_LIMIT],
         "\n".join(line for line in lines if line),
         _attributes(telling),
     )
+
+
+def identity_of(incident: Incident, kind: str, n: int) -> str:
+    """Return the identity of a message: subject/incident/kind/n.
+
+    Args:
+        incident: that it is about.
+        kind: of the message.
+        n: counts messages of that kind about that incident.
+    """
+    opened = slug(incident.opened_at)
+    if incident.kind == SILENT_SOURCE:
+        return f"{GROUP}/{incident.series}-{opened}/{kind}/{n}"
+    return f"{incident.series}/{opened}/{kind}/{n}"
 
 
 def _opening(telling: Telling) -> tuple[str, list[str]]:
@@ -142,6 +158,42 @@ def _silence(telling: Telling) -> tuple[str, list[str]]:
     ]
 
 
+def _mass(telling: Telling) -> tuple[str, list[str]]:
+    outage, members = telling.incident, telling.members
+    many, since = f"{len(members)} series", moment(outage.opened_at)
+    if telling.kind == "corrected":
+        return f"Correction: there was no mass outage on {since} UTC", [
+            f"Many series were told to have broken at once from {since} UTC on.",
+            "Events that arrived late were counted since, and none of them is anomalous any more. Nothing "
+            "needs to be done.",
+        ]
+    worst = [
+        f"- {i.series} {i.kind}: {events(i.peak.observed)}, expected {number(i.peak.expected)} ({i.severity})"
+        for i in worst_first(members)[:_NAMED]
+    ]
+    if telling.kind == "closed":
+        lasted = duration(_until(telling) - outage.opened_at)
+        return f"Mass outage of {many} is over after {lasted} ({outage.severity})", [
+            f"Nine tenths of {many} are back to normal since {moment(_until(telling))} UTC.",
+            f"They broke from {since} UTC on. What is still anomalous is told from now on, each by itself.",
+            "The worst were:",
+            *worst,
+        ]
+    return f"Mass outage: {many} broke at once ({outage.severity})", [
+        f"{many} broke within a quarter of an hour, since {since} UTC: {_directions(members)}.",
+        "Nothing is told of single series until nine tenths of them are calm.",
+        "The worst are:",
+        *worst,
+    ]
+
+
+def _directions(members: Sequence[Incident]) -> str:
+    """Return how many series are high, low, and without an event."""
+    zero = sum(i.kind == LOW and i.peak.observed == 0 for i in members)
+    high = sum(i.kind == HIGH for i in members)
+    return f"{high} high, {len(members) - high} low, {zero} of them without any event"
+
+
 def _verdict(telling: Telling) -> Verdict:
     assert telling.verdict is not None  # noqa: S101 - only what is over is told without a window
     return telling.verdict
@@ -150,7 +202,7 @@ def _verdict(telling: Telling) -> Verdict:
 def _until(telling: Telling) -> datetime:
     """Return up to when a telling knows its incident."""
     incident = telling.incident
-    if telling.kind in ("closed", "corrected"):
+    if telling.verdict is None:
         return incident.closed_at or incident.last_anomalous + WINDOW
     return _verdict(telling).window_start + WINDOW
 
@@ -180,7 +232,7 @@ def _window(verdict: Verdict) -> list[str]:
     start, end = verdict.window_start, verdict.window_start + WINDOW
     rarity = rarity_in_words(verdict.score, verdict.extrapolated)
     return [
-        f"{moment(start)} to {end:%H:%M} UTC: {_counted(verdict)}.",
+        f"{verdict.series}, {moment(start)} to {end:%H:%M} UTC: {_counted(verdict)}.",
         f"The band is {number(verdict.lower)} to {number(verdict.upper)}."
         + (
             " The window lies in it: it is rare together with those before it."
@@ -229,7 +281,9 @@ def _attributes(telling: Telling) -> dict[str, str | int]:
         "incident_kind": incident.kind,
         "severity": incident.severity,
     }
-    if incident.kind not in (HIGH, LOW):
+    if incident.kind == MASS:
+        return {**common, "series_count": len(telling.members)}
+    if incident.kind == SILENT_SOURCE:
         return {"source": incident.series, **common}
     peak = incident.peak
     observed, expected = (

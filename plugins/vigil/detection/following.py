@@ -6,7 +6,7 @@ Verdicts on windows that were judged before correct the incidents there; later o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -14,6 +14,7 @@ from operator import attrgetter
 from pymysql.cursors import Cursor
 
 from vigil.detection.correcting import correct, reach
+from vigil.detection.grouping import Place, tell_in_groups
 from vigil.detection.incident_store import incidents_near, newest_incidents
 from vigil.detection.incidents import Folded, Incident, Rules, go_on
 from vigil.detection.mutes import Mute, mutes_of
@@ -42,6 +43,14 @@ class _Series:
     near: list[Incident]
     newest: Incident | None
 
+    def knowing(self, better: Mapping[Place, Incident]) -> _Series:
+        """Return the same with some incidents as they are known better."""
+        if not better:
+            return self
+        near = [better.get((i.series, i.opened_at), i) for i in self.near]
+        newest = self.newest and better.get((self.newest.series, self.newest.opened_at), self.newest)
+        return replace(self, near=near, newest=newest)
+
 
 def follow(
     cursor: Cursor,
@@ -67,8 +76,14 @@ def follow(
     known = _known(cursor, verdicts, judged_until, rules)
     starts = [verdict.window_start for verdict in verdicts]
     mutes = mutes_between(cursor, pipeline, min(starts), max(starts))
-    folded = [_follow_one(cursor, series, rules, mutes_of(series.name, mutes), now) for series in known]
-    return _together(folded)
+
+    def fold(outages: Sequence[Mute], stored: Mapping[Place, Incident]) -> Folded:
+        return _together(
+            _follow_one(cursor, series.knowing(stored), rules, [*mutes_of(series.name, mutes), *outages], now)
+            for series in known
+        )
+
+    return tell_in_groups(cursor, fold, pipeline.incidents, min(starts), max(starts), now)
 
 
 def _known(

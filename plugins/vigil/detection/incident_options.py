@@ -34,6 +34,11 @@ class IncidentOptions(Options):
     mass_series: int = Field(default=20, ge=2)
     mass_share: float = Field(default=0.1, ge=0, le=1)
 
+    @property
+    def closes_after(self) -> timedelta:
+        """Return the calm after which an incident is closed."""
+        return timedelta(minutes=self.closes_after_min)
+
     def rules(self, threshold: float) -> Rules:
         """Return the rules of incidents.
 
@@ -42,7 +47,7 @@ class IncidentOptions(Options):
         """
         return Rules(
             threshold=threshold,
-            closes_after=timedelta(minutes=self.closes_after_min),
+            closes_after=self.closes_after,
             reopens_within=timedelta(hours=self.reopens_within_h),
             tell_worse=self.tell_worse,
             remind_every=None if self.remind_every_h is None else timedelta(hours=self.remind_every_h),

@@ -155,6 +155,7 @@ class Telling:
         verdict: on the window at which it is told; None when it is a recount that tells.
         n: counts the tellings of that kind about that incident, from 1.
         late: a recount found it out after the window had been judged.
+        members: incidents that a mass outage is made of.
     """
 
     kind: TellingKind
@@ -162,6 +163,7 @@ class Telling:
     verdict: Verdict | None
     n: int
     late: bool = False
+    members: tuple[Incident, ...] = ()
 
 
 @dataclass(frozen=True)

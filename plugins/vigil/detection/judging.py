@@ -49,8 +49,8 @@ class JudgeOutcome:
         judged: windows that got a verdict.
         anomalous: those among them that lie outside the band.
         endpoint_calls: how often the endpoint was invoked.
-        opened: incidents that opened, silent sources included.
-        closed: incidents that closed, silent sources included.
+        opened: incidents whose opening was told, and sources that fell silent.
+        closed: incidents whose end was told, and sources that speak again.
         alerts: messages put into the outbox.
     """
 

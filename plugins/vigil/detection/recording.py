@@ -1,6 +1,7 @@
 """Writes down what a live judge found: verdicts, incidents and alerts, in one transaction.
 
-The transaction holds the series: of two judges one waits, finds the marks gone, and writes nothing.
+Judges take turns, and the transaction holds the series: of two judges one waits, finds the marks gone, and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Verdict, save_verdicts
 from vigil.windows import WINDOW
 
+_WORK = "judge"
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -28,8 +31,8 @@ class Recorded:
     Attributes:
         judged: windows that got a verdict.
         anomalous: those among them that are high or low.
-        opened: incidents that opened.
-        closed: incidents that closed.
+        opened: incidents whose opening is told.
+        closed: incidents whose end is told.
         alerts: messages put into the outbox.
     """
 
@@ -58,6 +61,7 @@ def record_verdicts(
         now: the present time.
         link: template of a URL, as the setting alert_link has it.
     """
+    cursor.execute(statement("detection/take_turn"), {"work": _WORK})
     names = sorted({verdict.series for verdict in verdicts})
     cursor.execute(statement("detection/hold_judged_series"), {"series": as_json([name] for name in names)})
     judged_until = dict(cursor.fetchall())

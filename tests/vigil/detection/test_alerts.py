@@ -25,7 +25,7 @@ def test_an_opening_is_readable_at_a_glance() -> None:
     alert = only([low])
     assert alert.title == "orders is low: 3 events, expected 57 (minor)"
     assert alert.body.splitlines() == [
-        "2026-03-04 03:05 to 03:10 UTC: 3 events, expected 57.",
+        "orders, 2026-03-04 03:05 to 03:10 UTC: 3 events, expected 57.",
         "The band is 40 to 75.",
         "As rare as one window in 48 000, about one in 5 months; rarer than the data can show, extrapolated.",
         "Judged by event-counts/1.",

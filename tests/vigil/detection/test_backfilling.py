@@ -99,22 +99,40 @@ def test_an_incident_over_midnight_is_one_whatever_the_order_of_days(
     assert rows(INCIDENTS) == [("orders", start, end, end + timedelta(minutes=5), "high", 300)]
 
 
-def test_judging_by_days_and_at_once_find_the_same_incidents(
-    database: Database, judge: Judge, counted: Counted, rows: Rows
+@pytest.mark.parametrize(
+    ("rules", "share", "fewest"),
+    [
+        ({"closes_after_min": 5, "reopens_within_h": 0}, 0.4, 50),
+        ({"closes_after_min": 30, "reopens_within_h": 3}, 0.02, 5),
+    ],
+)
+def test_judging_by_days_in_any_order_and_at_once_find_the_same_incidents(
+    rules: dict[str, float],
+    share: float,
+    fewest: int,
+    database: Database,
+    pipeline: Pipeline,
+    settings: Settings,
+    counted: Counted,
+    rows: Rows,
 ) -> None:
-    generator = np.random.default_rng(3)
-    places = np.flatnonzero(generator.random(864) < 0.4).tolist()
+    incidents = pipeline.incidents.model_copy(update=rules)
+    pipeline = pipeline.model_copy(update={"incidents": incidents})
+    places = np.flatnonzero(np.random.default_rng(3).random(864) < share).tolist()
     found = []
-    for by_days in (False, True):
+    for order in ((), (0, 1, 2), (2, 0, 1)):
         empty(database)
         with connected(database) as connection:
             insert_release(connection, VERSION, "champion", BAND)
         counted("orders", days_of_counts(*places), first=DAY, live_from=NEVER)
-        for day in range(3 if by_days else 1):
-            judge(day, days=1 if by_days else 3)
-        found.append(rows(INCIDENTS))
-    assert found[0] == found[1]
-    assert len(found[0]) > 50
+        for first, end in [(day, day + 1) for day in order] or [(0, 3)]:
+            start, until = (DAY + timedelta(days=day) for day in (first, end))
+            judge_period(database, always(Expecting(20)), pipeline, settings, start, until, NOW)
+        found.append(
+            rows("SELECT opened_at, last_anomalous, closed_at, windows, flares FROM incidents ORDER BY 1")
+        )
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) >= fewest
 
 
 def test_an_incident_that_lasts_to_the_end_of_its_series_closes_there(

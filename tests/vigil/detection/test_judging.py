@@ -171,7 +171,7 @@ def test_two_judges_at_once_judge_each_window_once_and_tell_each_incident_once(
     judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
 ) -> None:
     released()
-    for number in range(20):
+    for number in range(19):
         counted(f"series-{number}", [20, 90, 90, 20], first=at("12:00"), live_from=at("12:00"))
     # Both have read the same due windows before either writes.
     both_asked = threading.Barrier(2, timeout=20)
@@ -185,10 +185,10 @@ def test_two_judges_at_once_judge_each_window_once_and_tell_each_incident_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcome.judged for outcome in outcomes) == [0, 80]
-    assert rows("SELECT COUNT(*) FROM predictions") == [(80,)]
-    assert rows("SELECT COUNT(*), SUM(windows) FROM incidents") == [(20, 40)]
-    assert rows("SELECT COUNT(*) FROM alerts") == [(40,)]
+    assert sorted(outcome.judged for outcome in outcomes) == [0, 76]
+    assert rows("SELECT COUNT(*) FROM predictions") == [(76,)]
+    assert rows("SELECT COUNT(*), SUM(windows) FROM incidents") == [(19, 38)]
+    assert rows("SELECT COUNT(*) FROM alerts") == [(38,)]
 
 
 def test_judging_many_series_for_one_window_takes_one_call(

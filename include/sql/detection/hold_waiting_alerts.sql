@@ -1,0 +1,10 @@
+-- Lock those of some alerts that are still in the outbox; what a relay publishes just now is waited for.
+-- parameters: identities (JSON rows: identity)
+-- columns: alert_id, identity
+SELECT a.alert_id, a.identity
+FROM JSON_TABLE(%(identities)s, '$[*]' COLUMNS (
+  identity VARCHAR(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]'
+)) AS n
+STRAIGHT_JOIN alerts AS a ON a.identity = n.identity
+WHERE a.published_at IS NULL
+FOR UPDATE
