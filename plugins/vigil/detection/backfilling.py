@@ -25,7 +25,7 @@ from pymysql.cursors import Cursor
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.detection.alerts import alerts_of, save_alerts
 from vigil.detection.incident_store import rebuild_incidents
-from vigil.detection.incidents import Rules
+from vigil.detection.incidents import IncidentRules
 from vigil.detection.judging import judge
 from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
 from vigil.detection.pipeline import Pipeline
@@ -183,7 +183,7 @@ class _PeriodJudge:
     connection: Connection[Any]
     rule: Rule
     serving: ReleasedModel
-    rules: Rules
+    rules: IncidentRules
     send_alerts: bool
     link: str | None
     now: datetime

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pymysql.cursors import Cursor
 
 from vigil.detection.incident_store import verdicts_that_hold
-from vigil.detection.incidents import Folded, Incident, Rules, Telling, TellingKind, go_on, tell_of
+from vigil.detection.incidents import Folded, Incident, IncidentRules, Telling, TellingKind, go_on, tell_of
 from vigil.detection.mutes import Mute, reason_at
 from vigil.detection.verdicts import Verdict
 from vigil.windows import WINDOW
@@ -23,7 +23,7 @@ from vigil.windows import WINDOW
 _FOREVER = timedelta(days=100 * 365)
 
 
-def reach(rules: Rules) -> timedelta:
+def reach(rules: IncidentRules) -> timedelta:
     """Return how far from an anomalous window incidents may lie that it changes."""
     return max(rules.reopens_within, rules.closes_after)
 
@@ -33,7 +33,7 @@ def correct(
     near: Sequence[Incident],
     verdicts: Sequence[Verdict],
     judged_until: datetime,
-    rules: Rules,
+    rules: IncidentRules,
     mutes: Sequence[Mute],
     now: datetime,
 ) -> Folded:
@@ -74,7 +74,7 @@ def correct(
     return Folded(incidents, tellings)
 
 
-def _owner(verdict: Verdict, standing: Sequence[Incident], rules: Rules) -> Incident | None:
+def _owner(verdict: Verdict, standing: Sequence[Incident], rules: IncidentRules) -> Incident | None:
     """Return the incident to whose content a window belongs, or to which it is added."""
     start = verdict.window_start
     for incident in standing:
@@ -131,7 +131,7 @@ class _Series:
     judged_until: datetime
     standing: Sequence[Incident]
     new: Sequence[datetime]
-    rules: Rules
+    rules: IncidentRules
 
     def redone(self, incident: Incident, now: datetime) -> Incident:
         """Return an incident with the content that its windows have now."""

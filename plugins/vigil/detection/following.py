@@ -16,7 +16,7 @@ from pymysql.cursors import Cursor
 from vigil.detection.correcting import correct, reach
 from vigil.detection.grouping import Place, tell_in_groups
 from vigil.detection.incident_store import incidents_near, newest_incidents
-from vigil.detection.incidents import Folded, Incident, Rules, go_on
+from vigil.detection.incidents import Folded, Incident, IncidentRules, go_on
 from vigil.detection.mutes import Mute, mutes_of
 from vigil.detection.muting import mutes_between
 from vigil.detection.pipeline import Pipeline
@@ -87,7 +87,7 @@ def follow(
 
 
 def _known(
-    cursor: Cursor, verdicts: Sequence[Verdict], judged_until: Mapping[str, datetime], rules: Rules
+    cursor: Cursor, verdicts: Sequence[Verdict], judged_until: Mapping[str, datetime], rules: IncidentRules
 ) -> list[_Series]:
     """Return each series with what was known of it."""
     by_name = attrgetter("series")
@@ -121,7 +121,7 @@ def _known(
 
 
 def _follow_one(
-    cursor: Cursor, series: _Series, rules: Rules, mutes: Sequence[Mute], now: datetime
+    cursor: Cursor, series: _Series, rules: IncidentRules, mutes: Sequence[Mute], now: datetime
 ) -> Folded:
     newest = series.newest
     if not series.again:

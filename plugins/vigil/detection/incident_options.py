@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from vigil.detection.incidents import Rules
+from vigil.detection.incidents import IncidentRules
 from vigil.detection.mutes import Mute
 from vigil.detection.options import Instant, Options
 
@@ -32,20 +32,20 @@ class IncidentOptions(Options):
     tell_worse: bool = True
     remind_every_h: float | None = Field(default=None, gt=0)
     mass_series: int = Field(default=20, ge=2)
-    mass_share: float = Field(default=0.1, ge=0, le=1)
+    mass_share: float = Field(default=0.02, ge=0, le=1)
 
     @property
     def closes_after(self) -> timedelta:
         """Return the calm after which an incident is closed."""
         return timedelta(minutes=self.closes_after_min)
 
-    def rules(self, threshold: float) -> Rules:
+    def rules(self, threshold: float) -> IncidentRules:
         """Return the rules of incidents.
 
         Args:
             threshold: rarity from which on windows are anomalous.
         """
-        return Rules(
+        return IncidentRules(
             threshold=threshold,
             closes_after=self.closes_after,
             reopens_within=timedelta(hours=self.reopens_within_h),

@@ -10,7 +10,7 @@ from typing import Any
 from pymysql.cursors import Cursor
 
 from vigil.database import statement
-from vigil.detection.incidents import Incident, Peak, Rules, Telling, Told, go_on, tell_of
+from vigil.detection.incidents import Incident, IncidentRules, Peak, Telling, Told, go_on, tell_of
 from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Verdict, verdict_of
 from vigil.windows import WINDOW
@@ -101,7 +101,7 @@ def rebuild_incidents(
     start: datetime,
     end: datetime,
     history_end: datetime,
-    rules: Rules,
+    rules: IncidentRules,
     *,
     tell: bool,
 ) -> tuple[list[Incident], list[Telling]]:

@@ -31,7 +31,7 @@ TellingKind = Literal["opened", "worse", "reminder", "closed", "corrected"]
 
 
 @dataclass(frozen=True)
-class Rules:
+class IncidentRules:
     """Say what one incident is, and what is told of it.
 
     Attributes:
@@ -182,7 +182,7 @@ class Folded:
 def go_on(
     incident: Incident | None,
     verdicts: Iterable[Verdict],
-    rules: Rules,
+    rules: IncidentRules,
     mutes: Sequence[Mute] = (),
     *,
     tell: bool = True,
@@ -222,12 +222,12 @@ def go_on(
     return Folded(done, tellings)
 
 
-def _is_over(incident: Incident, window_start: datetime, rules: Rules) -> bool:
+def _is_over(incident: Incident, window_start: datetime, rules: IncidentRules) -> bool:
     """Tell whether an anomalous window begins another incident; nobody expects one of what goes on."""
     return incident.is_settled and window_start > incident.last_anomalous + rules.reopens_within
 
 
-def _opened(verdict: Verdict, rules: Rules) -> Incident:
+def _opened(verdict: Verdict, rules: IncidentRules) -> Incident:
     return Incident(
         series=verdict.series,
         opened_at=verdict.window_start,
@@ -243,7 +243,7 @@ def _opened(verdict: Verdict, rules: Rules) -> Incident:
     )
 
 
-def _longer(incident: Incident, verdict: Verdict, rules: Rules) -> Incident:
+def _longer(incident: Incident, verdict: Verdict, rules: IncidentRules) -> Incident:
     return replace(
         incident,
         last_anomalous=verdict.window_start,
@@ -260,7 +260,7 @@ def _peak(verdict: Verdict) -> Peak:
     return Peak(verdict.window_start, verdict.score, verdict.extrapolated, verdict.observed, verdict.expected)
 
 
-def _calmer(incident: Incident, window_start: datetime, rules: Rules) -> Incident:
+def _calmer(incident: Incident, window_start: datetime, rules: IncidentRules) -> Incident:
     if incident.closed_at is not None:
         return incident
     calm_since = incident.calm_since or window_start
@@ -270,7 +270,7 @@ def _calmer(incident: Incident, window_start: datetime, rules: Rules) -> Inciden
 
 
 def _told(
-    incident: Incident, verdict: Verdict, rules: Rules, mutes: Sequence[Mute]
+    incident: Incident, verdict: Verdict, rules: IncidentRules, mutes: Sequence[Mute]
 ) -> tuple[Incident, Telling | None]:
     """Return the incident as people know it after a window, and what they are told there."""
     kind = _what_to_tell(incident, verdict, rules)
@@ -282,7 +282,7 @@ def _told(
     return tell_of(incident, kind, verdict.window_start, verdict)
 
 
-def _what_to_tell(incident: Incident, verdict: Verdict, rules: Rules) -> TellingKind | None:
+def _what_to_tell(incident: Incident, verdict: Verdict, rules: IncidentRules) -> TellingKind | None:
     told = incident.told
     if verdict.verdict == NORMAL:
         return "closed" if incident.closed_at is not None and told.goes_on else None

@@ -15,7 +15,7 @@ from tests.vigil.detection.test_incidents import mutes_drawn, rules_drawn, verdi
 from vigil.database import Database
 from vigil.detection import correcting
 from vigil.detection.correcting import correct
-from vigil.detection.incidents import Rules, go_on
+from vigil.detection.incidents import IncidentRules, go_on
 from vigil.detection.judging import JudgeOutcome, judge_due_windows
 from vigil.detection.mutes import Mute
 from vigil.detection.pipeline import Pipeline
@@ -40,7 +40,7 @@ def flipped(verdict: Verdict) -> Verdict:
 @settings(max_examples=250, deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn, st.data())
 def test_after_any_recount_every_anomalous_window_lies_in_one_incident(
-    verdicts: list[Verdict], rules: Rules, mutes: list[Mute], data: st.DataObject
+    verdicts: list[Verdict], rules: IncidentRules, mutes: list[Mute], data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(verdicts)))
     judged, later = verdicts[:cut], verdicts[cut:]

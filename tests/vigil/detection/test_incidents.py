@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vigil.detection.doubles import VERSION, at
-from vigil.detection.incidents import Folded, Incident, Rules, Telling, go_on
+from vigil.detection.incidents import Folded, Incident, IncidentRules, Telling, go_on
 from vigil.detection.mutes import Mute
 from vigil.detection.verdicts import Verdict
 from vigil.windows import WINDOW
 
-RULES = Rules(threshold=1000)
+RULES = IncidentRules(threshold=1000)
 SCORES = {"high": 2000.0, "low": -2000.0, "normal": 3.0}
 HOUR = 12
 """Windows in an hour: so long a calm closes an incident."""
@@ -87,7 +87,7 @@ def verdict_lists(draw: st.DrawFn) -> list[Verdict]:
 
 
 rules_drawn = st.builds(
-    Rules,
+    IncidentRules,
     threshold=st.just(8.0),
     closes_after=st.sampled_from([timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1)]),
     reopens_within=st.sampled_from([timedelta(0), timedelta(hours=2), timedelta(hours=12)]),
@@ -103,7 +103,7 @@ mutes_drawn = st.lists(
 @settings(max_examples=250, deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn, st.data())
 def test_any_partition_into_batches_finds_and_tells_the_same(
-    verdicts: list[Verdict], rules: Rules, mutes: list[Mute], data: st.DataObject
+    verdicts: list[Verdict], rules: IncidentRules, mutes: list[Mute], data: st.DataObject
 ) -> None:
     at_once = go_on(None, verdicts, rules, mutes)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(verdicts)), max_size=6)))
@@ -122,7 +122,7 @@ def test_any_partition_into_batches_finds_and_tells_the_same(
 @settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_every_anomalous_window_lies_in_one_incident(
-    verdicts: list[Verdict], rules: Rules, mutes: list[Mute]
+    verdicts: list[Verdict], rules: IncidentRules, mutes: list[Mute]
 ) -> None:
     incidents = go_on(None, verdicts, rules, mutes).incidents
     for earlier, later in pairwise(incidents):
@@ -147,7 +147,7 @@ def test_every_anomalous_window_lies_in_one_incident(
 @settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_what_is_told_of_an_incident_begins_with_its_opening_and_ends_with_its_closing(
-    verdicts: list[Verdict], rules: Rules, mutes: list[Mute]
+    verdicts: list[Verdict], rules: IncidentRules, mutes: list[Mute]
 ) -> None:
     folded = go_on(None, verdicts, rules, mutes)
     for incident in folded.incidents:
@@ -167,7 +167,7 @@ def test_what_is_told_of_an_incident_begins_with_its_opening_and_ends_with_its_c
 @settings(deadline=None)
 @given(verdict_lists(), rules_drawn, mutes_drawn)
 def test_a_mute_changes_what_is_told_and_nothing_that_is_found(
-    verdicts: list[Verdict], rules: Rules, mutes: list[Mute]
+    verdicts: list[Verdict], rules: IncidentRules, mutes: list[Mute]
 ) -> None:
     # The one exception: what people were never told the end of goes on, so nothing may be left open there.
     found = go_on(None, verdicts, rules, tell=False).incidents
@@ -302,4 +302,4 @@ def test_a_year_of_windows_costs_next_to_nothing() -> None:
 
 def test_a_threshold_that_makes_every_window_rare_is_refused() -> None:
     with pytest.raises(ValueError, match="more than 1"):
-        Rules(threshold=1.0)
+        IncidentRules(threshold=1.0)

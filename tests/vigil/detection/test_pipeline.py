@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from vigil.detection.incidents import Rules
+from vigil.detection.incidents import IncidentRules
 from vigil.detection.mutes import Mute
 from vigil.detection.pipeline import Pipeline, SimulatorOptions, load_pipeline
 from vigil.errors import SettingsError
@@ -51,7 +51,7 @@ def test_what_an_incident_is_and_when_nobody_is_told_is_said_there(tmp_path: Pat
         + f"maintenance: [{{series: 'ord*', reason: new till, {HOUR}}}]",
     )
     rules = loaded.incidents.rules(50.0)
-    assert rules == Rules(50.0, closes_after=timedelta(minutes=30), remind_every=timedelta(hours=6))
+    assert rules == IncidentRules(50.0, closes_after=timedelta(minutes=30), remind_every=timedelta(hours=6))
     assert loaded.maintenance[0].mute == Mute(
         "ord*", datetime(2026, 1, 1, 0), datetime(2026, 1, 1, 1), "maintenance: new till"
     )

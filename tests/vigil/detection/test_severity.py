@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.vigil.detection.test_incidents import story, verdict
-from vigil.detection.incidents import Rules, go_on
+from vigil.detection.incidents import IncidentRules, go_on
 from vigil.detection.severity import severity_of
 
 
@@ -35,6 +35,6 @@ def test_no_event_at_all_is_major_at_least_where_some_were_expected() -> None:
 
 def test_an_incident_is_as_grave_as_its_gravest_window() -> None:
     grave = replace(story("H", first=1)[0], observed=3)
-    rules = Rules(threshold=1_000)
+    rules = IncidentRules(threshold=1_000)
     (incident,) = go_on(None, [*story("h"), grave, *story("h", first=2)], rules).incidents
     assert incident.severity == "major"
