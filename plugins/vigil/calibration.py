@@ -217,8 +217,13 @@ def calibrate_windows(
         lower_quantile=float(min(ratios[rank - 1], -_SMALLEST_QUANTILE)),
         upper_quantile=float(max(ratios[len(ratios) - rank], _SMALLEST_QUANTILE)),
     )
+    # A window that is unknown deviates by nothing, and would make every other one look rare.
     deviations = [
-        judge_windows(banded, part, levels, own, slice(None), grid).deviations
+        np.where(
+            np.isnan(part.observed + part.expected),
+            np.nan,
+            judge_windows(banded, part, levels, own, slice(None), grid).deviations,
+        )
         for part, levels, own in judged_by
     ]
     rarity = rarity_of_pool(deviations, longest_span(grid), grid.windows_per_month)

@@ -96,7 +96,7 @@ def rarity_of_pool(parts: Sequence[Floats], apart: int, windows_per_month: float
     """Draw rarities from the deviations of windows that the model was not trained on.
 
     Args:
-        parts: deviations of consecutive windows, one array a series.
+        parts: deviations of consecutive windows, one array a series; NaN where unknown.
         apart: windows from which on two deviations are two clusters.
         windows_per_month: of the grid.
 
@@ -104,6 +104,7 @@ def rarity_of_pool(parts: Sequence[Floats], apart: int, windows_per_month: float
         ValueError: there is no window.
     """
     pool = np.abs(np.concatenate([np.empty(0), *parts]))
+    pool = pool[~np.isnan(pool)]
     if not len(pool):
         raise ValueError("there is no window to calibrate on: hold out more")
     shown = np.quantile(pool, [1.0 - 1.0 / windows for windows in _SHOWN])
