@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LEVEL_DAYS = 7
 TAIL_DAYS = 14
-DAYS_BACK = LEVEL_DAYS + TAIL_DAYS
-"""Days of counts that the statistics of one day follow from, not reckoning the longest span before them."""
+DAYS_BACK = LEVEL_DAYS + TAIL_DAYS + 1
+"""Days of counts that the statistics of one day follow from: the longest span reaches into one day more."""
 
 _DIGITS = 4
 

@@ -15,13 +15,12 @@ from pymysql.cursors import Cursor
 from vigil.calibration import SeriesWindows
 from vigil.database import in_transaction, statement
 from vigil.detection.rows import as_json
-from vigil.deviations import longest_span
 from vigil.grid import FIVE_MINUTES
 from vigil.series_statistics import DAYS_BACK, SeriesStatistics, statistics_by_day
-from vigil.windows import WINDOW, window_number
+from vigil.windows import window_number
 
 _DAY = timedelta(days=1)
-_BACK = DAYS_BACK * _DAY + (longest_span() - 1) * WINDOW
+_BACK = DAYS_BACK * _DAY
 # Three weeks of so many series are some megabytes of text.
 _SERIES_PER_STEP = 50
 
