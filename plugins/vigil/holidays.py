@@ -31,9 +31,12 @@ def holidays() -> frozenset[int]:
     if not file.exists():
         return frozenset()
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise SettingsError(f"The calendar {file} is no YAML: {error}") from error
+    except ValueError as error:
+        raise SettingsError(f"The calendar {file} names a day that does not exist: {error}") from error
+    content = {} if content is None else content
     if not isinstance(content, dict):
         raise SettingsError(
             f"The calendar {file} must name days, one a line, as in 2026-12-25: Christmas Day"
