@@ -26,7 +26,7 @@ _SERIES_PER_STEP = 50
 
 
 def keep_statistics(connection: Connection[Any], day: datetime, *, anew: bool = False) -> int:
-    """Draw the statistics that some day is judged by, of every series that was counted the day before.
+    """Draw the statistics that some day is judged by, of every series of which the day before is counted.
 
     Args:
         connection: an open connection with nothing uncommitted on it.
