@@ -38,6 +38,11 @@ def window_of(instant: datetime) -> datetime:
     return instant - (instant - _EPOCH) % WINDOW
 
 
+def midnight(instant: datetime) -> datetime:
+    """Return the beginning of the day that holds `instant`."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def window_number(window_start: datetime) -> int:
     """Return how many windows lie between the epoch and `window_start`."""
     return (window_start - _EPOCH) // WINDOW

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vigil.windows import (
     WINDOW,
     is_closed,
+    midnight,
     slug,
     to_utc,
     window_at,
@@ -27,6 +28,14 @@ def test_every_instant_lies_in_exactly_its_window(instant: datetime) -> None:
     assert window_of(start) == start
     assert window_of(start + WINDOW - timedelta.resolution) == start
     assert window_of(start - timedelta.resolution) == start - WINDOW
+
+
+@given(instants)
+def test_every_instant_lies_in_exactly_its_day(instant: datetime) -> None:
+    start = midnight(instant)
+    assert start <= instant < start + timedelta(days=1)
+    assert midnight(start) == start
+    assert window_of(start) == start
 
 
 @given(instants)

@@ -38,7 +38,7 @@ from vigil.features import FEATURE_NAMES, features_of, most_at_once
 from vigil.holidays import holidays
 from vigil.released_models import ReleasedModel, champion
 from vigil.settings import Settings
-from vigil.windows import WINDOW
+from vigil.windows import WINDOW, midnight
 
 _DAY = timedelta(days=1)
 _MOST_AT_ONCE = most_at_once() * WINDOW
@@ -126,14 +126,14 @@ def judge_period(
             now,
         )
         for first, last in _steps(start, min(end, closed_before)):
-            keep_statistics(connection, _midnight(first))
+            keep_statistics(connection, midnight(first))
             histories = _histories(connection, first, last)
             in_bulk = bulk is not None and pipeline.bulk.is_for(len(histories) * ((last - first) // WINDOW))
             asked = bulk(serving) if bulk and in_bulk else predictor
             for some in _some_at_a_time(histories, _SERIES_PER_JOB if in_bulk else _SERIES_PER_STEP):
                 total = _sum(total, judging.judge(some, asked, first, last, only_unjudged))
                 log.info("Judged %s to %s: %s", first, last, total)
-            if last == _midnight(last):
+            if last == midnight(last):
                 keep_statistics(connection, last, anew=not only_unjudged)
     return total
 
@@ -141,13 +141,9 @@ def judge_period(
 def _steps(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Yield periods that lie in one day, and no window of which looks back on another as a usual one."""
     while start < end:
-        last = min(start + _MOST_AT_ONCE, _midnight(start) + _DAY, end)
+        last = min(start + _MOST_AT_ONCE, midnight(start) + _DAY, end)
         yield start, last
         start = last
-
-
-def _midnight(instant: datetime) -> datetime:
-    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _histories(connection: Connection[Any], start: datetime, end: datetime) -> list[_History]:

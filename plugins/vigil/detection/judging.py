@@ -1,8 +1,9 @@
 """The second half of `detect_anomalies`: judges the windows that are due.
 
 A window is due when it is marked, closed, and counted: it lies before `counted_until`, its end plus the
-allowed lateness has passed, and no window of its series up to it waits for a recount. The endpoint is asked
-while no lock is held; `recording` writes down what follows from the answer.
+allowed lateness has passed, and no window of its series up to it waits for a recount. Before the first of a
+day, the statistics that the day is judged by are drawn. The endpoint is asked while no lock is held;
+`recording` writes down what follows from the answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -26,16 +27,18 @@ from vigil.detection.predicting import Predictions, Predictor, PredictorOf
 from vigil.detection.recording import Recorded, record_verdicts
 from vigil.detection.rules import Rule
 from vigil.detection.silence import watch_sources
+from vigil.detection.statistics import keep_statistics
 from vigil.detection.verdicts import Count, Verdict
 from vigil.errors import CloudError
 from vigil.features import features_of, most_at_once
 from vigil.holidays import holidays
 from vigil.released_models import ReleasedModel, champion, released_models
 from vigil.settings import Settings
-from vigil.windows import WINDOW
+from vigil.windows import WINDOW, midnight
 
 _WINDOWS_PER_STEP = 20_000
 _MOST_AT_ONCE = most_at_once() * WINDOW
+_DAY = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,7 @@ def judge_due_windows(
             predictor, rule = predictor_of(serving.endpoint), pipeline.rule.to_rule()
             due = _due(connection, settings, now)
             while due:
+                keep_statistics(connection, midnight(due[0].window_start))
                 features = _features_of(connection, due)
                 verdicts, called = judge(connection, due, features, predictor, rule, serving)
                 calls += called
@@ -116,7 +120,10 @@ def judge_due_windows(
 
 
 def _due(connection: Connection[Any], settings: Settings, now: datetime) -> list[Count]:
-    """Return windows that are due, the oldest first; none of them looks back on another as a usual one."""
+    """Return windows of one day that are due, the oldest first.
+
+    None of them looks back on another as a usual one.
+    """
 
     def select(cursor: Cursor) -> list[Count]:
         newest = now - settings.allowed_lateness - WINDOW
@@ -124,7 +131,11 @@ def _due(connection: Connection[Any], settings: Settings, now: datetime) -> list
             statement("detection/select_due_windows"), {"newest": newest, "limit": _WINDOWS_PER_STEP}
         )
         due = [Count(*row) for row in cursor.fetchall()]
-        return [count for count in due if count.window_start < due[0].window_start + _MOST_AT_ONCE]
+        if not due:
+            return []
+        oldest = due[0].window_start
+        end = min(oldest + _MOST_AT_ONCE, midnight(oldest) + _DAY)
+        return [count for count in due if count.window_start < end]
 
     return in_transaction(connection, select)
 

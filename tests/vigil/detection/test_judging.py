@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,6 +17,7 @@ from vigil.detection import judging
 from vigil.detection.judging import JudgeOutcome, judge_due_windows
 from vigil.detection.pipeline import Pipeline
 from vigil.errors import CloudError
+from vigil.series_statistics import tails_from_json
 from vigil.settings import Settings
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -24,6 +26,7 @@ Counted = Callable[..., None]
 VERDICTS = "SELECT window_start, revision, observed, verdict FROM predictions ORDER BY window_start, revision"
 INCIDENTS = "SELECT opened_at, last_anomalous, closed_at, kind, windows FROM incidents ORDER BY opened_at"
 LATER = NOW + timedelta(hours=1)
+YESTERDAY_EVENING = at("00:00") - timedelta(hours=1)
 
 
 @pytest.fixture
@@ -199,3 +202,38 @@ def test_judging_many_series_for_one_window_takes_one_call(
         counted(f"series-{number:03d}", [20], first=at("12:00"), live_from=at("12:00"))
     outcome = judge()
     assert (outcome.judged, outcome.endpoint_calls) == (300, 1)
+
+
+def test_a_day_is_judged_by_statistics_that_follow_from_all_windows_before_it(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    """Those of the last windows before midnight too, though they were judged in the same run."""
+    released()
+    counted(
+        "orders", [20] * 288 + [60] * 3, first=at("00:00") - timedelta(days=1), live_from=YESTERDAY_EVENING
+    )
+    rows("UPDATE window_counts SET expected = 20 WHERE window_start < %s", YESTERDAY_EVENING)
+    spike = at("00:00") - 2 * timedelta(minutes=5)
+    rows("UPDATE window_counts SET observed = 90 WHERE window_start = %s", spike)
+    outcome = judge()
+    assert (outcome.judged, outcome.endpoint_calls) == (12 + 3, 2)
+    ((day, level, text),) = rows("SELECT day, level, tails FROM series_statistics")
+    assert (day, level) == (at("00:00").date(), 20)
+    above = tails_from_json(json.loads(text))[0, 0, 1]
+    assert above == pytest.approx(2 * (90.375**0.5 - 20.375**0.5), abs=1e-3)
+    # 60 lie beyond the band of a calm series, and not beyond half the band of one with such tails.
+    verdicts = {start: verdict for start, _, _, verdict in rows(VERDICTS)}
+    assert verdicts[spike] == "high"
+    assert {verdict for start, verdict in verdicts.items() if start >= at("00:00")} == {"normal"}
+
+
+def test_statistics_are_drawn_once_a_day(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    released()
+    counted("orders", [20] * 290, first=at("00:00") - timedelta(days=1), live_from=at("00:00"))
+    judge(now=at("00:07"))
+    rows("UPDATE series_statistics SET level = 12345")
+    judge()
+    assert rows("SELECT level FROM series_statistics") == [(12345,)]
+    assert rows("SELECT COUNT(*) FROM predictions") == [(2,)]
