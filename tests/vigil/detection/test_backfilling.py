@@ -10,12 +10,13 @@ import pytest
 
 from tests.conftest import empty
 from tests.vigil.detection.conftest import insert_release
-from tests.vigil.detection.doubles import BAND, NOW, VERSION, Expecting, always, at
+from tests.vigil.detection.doubles import BAND, NOW, VERSION, Expecting, always, at, calibration_of
 from vigil.database import Database, connected
 from vigil.detection.backfilling import BackfillOutcome, judge_period
 from vigil.detection.judging import judge_due_windows
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.sources import NEVER
+from vigil.features import FEATURE_NAMES
 from vigil.settings import Settings
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -217,3 +218,135 @@ def test_windows_that_are_open_or_unknown_are_left_out(
     now = at("11:20") + settings.allowed_lateness
     assert judge(day=3, now=now - timedelta.resolution).judged == 3
     assert judge(day=3, now=now).judged == 4
+
+
+def expectation_of(rows: Rows) -> list[tuple[Any, ...]]:
+    return rows("SELECT series, window_start, expected, usual FROM window_counts ORDER BY 1, 2")
+
+
+def test_no_window_looks_back_on_another_of_its_call_as_a_usual_one(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    """The last windows of a day look back on its first ones: those must be judged, and usual, before."""
+    released()
+    days = days_of_counts(0, 1, 2, windows=3 * 288)
+    counted("orders", days, first=DAY, live_from=NEVER)
+    predictor = Expecting(20)
+    judge(days=2, predictor=predictor)
+    slots = [FEATURE_NAMES.index(name) for name in ("yesterday", "median_of_same_slots")]
+    described = np.concatenate(predictor.asked)
+    assert len(described) == 2 * 288
+    # 90 events were seen in the first windows, and 36 are usual at most: so much is looked back on.
+    assert described[286:, slots].max() == 36
+    assert [len(asked) for asked in predictor.asked] == [286, 2, 286, 2]
+
+
+@pytest.mark.parametrize("minute", [0, 5, 12 * 60 + 35, 24 * 60 - 5])
+def test_a_period_that_begins_within_a_day_is_cut_at_midnight_too(
+    minute: int, database: Database, pipeline: Pipeline, settings: Settings, counted: Counted,
+    released: Callable[..., str], rows: Rows,
+) -> None:  # fmt: skip
+    released()
+    counted("orders", days_of_counts(), first=DAY, live_from=NEVER)
+    start = DAY + timedelta(minutes=minute)
+    predictor = Expecting(20)
+    end = DAY + timedelta(days=2, hours=1)
+    outcome = judge_period(database, always(predictor), pipeline, settings, start, end, NOW)
+    assert outcome.judged == (end - start) // timedelta(minutes=5)
+    sizes = [len(asked) for asked in predictor.asked]
+    first_day = 288 - minute // 5
+    assert sizes == [*([286, first_day - 286] if first_day > 286 else [first_day]), 286, 2, 12]
+    days = [day for (day,) in rows("SELECT DISTINCT day FROM series_statistics ORDER BY 1")]
+    assert days == [(DAY + timedelta(days=number)).date() for number in (1, 2)]
+
+
+def test_a_day_judged_twice_is_judged_the_same(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    released()
+    generator = np.random.default_rng(8)
+    counts = generator.poisson(20, 5 * 288)
+    counts[[700, 701, 1_000, 1_200]] = 90
+    counted("orders", counts.tolist(), first=DAY - timedelta(days=2), live_from=NEVER)
+    verdicts = (
+        "SELECT window_start, revision, expected, lower_bound, upper_bound, score, extrapolated, verdict"
+        " FROM predictions ORDER BY 1"
+    )
+    statistics = "SELECT * FROM series_statistics ORDER BY series, day"
+    judge(-2, days=5)
+    first = (rows(verdicts), rows(statistics), expectation_of(rows))
+    judge(0)
+    assert (rows(verdicts), rows(statistics), expectation_of(rows)) == first
+    judge(-2, days=5)
+    assert (rows(verdicts), rows(statistics), expectation_of(rows)) == first
+
+
+def test_behind_a_day_that_is_judged_the_statistics_of_the_next_are_drawn_anew(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    released()
+    counted("orders", days_of_counts(5), first=DAY, live_from=NEVER)
+    drawn = "SELECT day, tails FROM series_statistics ORDER BY day"
+    judge(0)
+    ((day, tails),) = rows(drawn)
+    assert day == (DAY + timedelta(days=1)).date()
+    judge(0, predictor=Expecting(25))
+    ((_, other),) = rows(drawn)
+    assert other != tails
+    judge(0, predictor=Expecting(20), only_unjudged=True)
+    assert rows(drawn) == [(day, other)]
+
+
+def test_verdicts_of_an_older_version_stay_and_the_newer_one_says_what_is_usual(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    released()
+    counted("orders", days_of_counts(5), first=DAY, live_from=NEVER)
+    judge()
+    by_version = "SELECT window_start, verdict, score, expected FROM predictions WHERE model_version = %s"
+    older = rows(by_version, VERSION)
+    usual = "SELECT usual FROM window_counts WHERE window_start = %s"
+    assert rows(usual, DAY + timedelta(minutes=25)) == [(36,)]
+    rows("UPDATE released_models SET status = 'retired'")
+    newer = released("event-counts/2", band=calibration_of(reach=99.0))
+    judge(predictor=Expecting(21, variant="event-counts-2"), now=NOW + timedelta(days=1))
+    assert rows(by_version, VERSION) == older
+    assert {verdict for _, verdict, *_ in rows(by_version, newer)} == {"normal"}
+    assert rows(usual, DAY + timedelta(minutes=25)) == [(None,)]
+    assert rows(
+        "SELECT DISTINCT expected FROM window_counts WHERE window_start < %s", DAY + timedelta(days=1)
+    ) == [(21.0,)]
+
+
+def test_live_judging_and_a_backfill_of_the_same_windows_say_the_same(
+    judge: Judge,
+    counted: Counted,
+    released: Callable[..., str],
+    rows: Rows,
+    database: Database,
+    pipeline: Pipeline,
+    settings: Settings,
+) -> None:
+    released()
+    counts = np.random.default_rng(4).poisson(20, 3 * 288)
+    counts[[400, 500, 501, 640]] = 90
+    verdicts = (
+        "SELECT window_start, expected, lower_bound, upper_bound, score, verdict FROM predictions ORDER BY 1"
+    )
+    found = []
+    for live in (True, False):
+        empty(database)
+        with connected(database) as connection:
+            insert_release(connection, VERSION, "champion", BAND)
+        counted("orders", counts.tolist(), first=DAY, live_from=DAY if live else NEVER)
+        if live:
+            judge_due_windows(database, always(Expecting(20)), pipeline, settings, NOW)
+        else:
+            judge(days=3)
+        found.append((rows(verdicts), rows("SELECT * FROM series_statistics"), expectation_of(rows)))
+    live_found, backfilled = found
+    assert len(live_found[0]) == 3 * 288
+    assert live_found[0] == backfilled[0]
+    assert live_found[2] == backfilled[2]
+    # The backfill draws those of the day behind the period too.
+    assert live_found[1] == backfilled[1][:2]
