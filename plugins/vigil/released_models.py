@@ -21,6 +21,26 @@ from vigil.smoke_tests import SmokeTest
 
 
 @dataclass(frozen=True)
+class FormerBand:
+    """The band of a version that was released by an older Vigil, which nothing can be judged by.
+
+    Attributes:
+        content: as it was written down.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def coverage(self) -> float | None:
+        """Return the share of rows that should fall inside, if it tells."""
+        return self.content.get("coverage")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the band as it was written down."""
+        return self.content
+
+
+@dataclass(frozen=True)
 class ReleasedModel:
     """One version of a model, as released.
 
@@ -53,7 +73,7 @@ class ReleasedModel:
     sagemaker_model: str
     model_data_url: str
     training_job: str
-    band: Band | Calibration | None
+    band: Band | Calibration | FormerBand | None
     metrics: dict[str, Any]
     status: str
     due_at: datetime
@@ -72,10 +92,18 @@ def _released_model(row: tuple[Any, ...]) -> ReleasedModel:
     names = [field.name for field in fields(ReleasedModel)]
     columns: dict[str, Any] = dict(zip(names, row, strict=True))
     band, smoke_test = json.loads(columns["band"]), json.loads(columns["smoke_test"] or "null")
-    columns["band"] = band_of(band) if band else None
+    columns["band"] = _released_band(band) if band else None
     columns["smoke_test"] = SmokeTest.from_json(smoke_test) if smoke_test else None
     columns["metrics"] = json.loads(columns["metrics"])
     return ReleasedModel(**columns)
+
+
+def _released_band(content: dict[str, Any]) -> Band | Calibration | FormerBand:
+    try:
+        return band_of(content)
+    except ValueError:
+        # The row of a version that will never serve again must not stop the others.
+        return FormerBand(content)
 
 
 def champion(cursor: Cursor, model: str) -> ReleasedModel | None:

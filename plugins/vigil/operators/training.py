@@ -301,12 +301,19 @@ def released_version(opened: OpenRun, model_version: str | None) -> ReleasedMode
 
 
 def champion_to_beat(opened: OpenRun, model_version: str | None, dataset: Dataset) -> ReleasedModel | None:
-    """Return the champion if it can be asked about the rows of a data set: not when columns changed."""
+    """Return the champion if it can be asked about the rows of a data set, and its answers be measured.
+
+    It cannot when columns changed, or when an older Vigil released it.
+    """
     from vigil.release.registry import registered_model
+    from vigil.released_models import FormerBand
     from vigil.training.dataset import read_description
 
     champion = released_version(opened, model_version)
     if champion is None:
+        return None
+    if isinstance(champion.band, FormerBand):
+        log.warning("%s was released by an older Vigil: it cannot be compared with.", model_version)
         return None
     registered = registered_model(opened.sagemaker, champion.model_package_arn)
     learned_from = read_description(opened.s3, registered.dataset)
