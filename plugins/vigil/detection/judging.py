@@ -39,6 +39,8 @@ from vigil.windows import WINDOW, midnight
 _WINDOWS_PER_STEP = 20_000
 _MOST_AT_ONCE = most_at_once() * WINDOW
 _DAY = timedelta(days=1)
+# Some seconds of work: after midnight, alerts must not wait for the statistics of thousands of series.
+_SERIES_DRAWN = 500
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ def judge_due_windows(
             predictor, rule = predictor_of(serving.endpoint), pipeline.rule.to_rule()
             due = _due(connection, settings, now)
             while due:
-                keep_statistics(connection, midnight(due[0].window_start))
+                keep_statistics(connection, midnight(due[0].window_start), at_most=_SERIES_DRAWN)
                 features = _features_of(connection, due)
                 verdicts, called = judge(connection, due, features, predictor, rule, serving)
                 calls += called

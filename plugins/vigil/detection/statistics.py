@@ -25,19 +25,23 @@ _BACK = DAYS_BACK * _DAY
 _SERIES_PER_STEP = 50
 
 
-def keep_statistics(connection: Connection[Any], day: datetime, *, anew: bool = False) -> int:
+def keep_statistics(
+    connection: Connection[Any], day: datetime, *, anew: bool = False, at_most: int | None = None
+) -> int:
     """Draw the statistics that some day is judged by, of every series of which the day before is counted.
 
     Args:
         connection: an open connection with nothing uncommitted on it.
         day: midnight at which it begins.
         anew: draw those too that are there, for their past was judged again.
+        at_most: so many series; the others keep their newest statistics until it is their turn.
 
     Returns:
         Of how many series.
     """
     select = partial(_series_to_draw, day=day, anew=anew)
     series = in_transaction(connection, select)
+    series = series[:at_most]
     for place in range(0, len(series), _SERIES_PER_STEP):
         names = series[place : place + _SERIES_PER_STEP]
         in_transaction(connection, partial(_keep_some, names=names, day=day))
