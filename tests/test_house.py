@@ -119,3 +119,11 @@ def test_no_sql_stands_in_python() -> None:
     for file in files_in(PACKAGE):
         if file not in exempt:
             assert not pattern.search(file.read_text(encoding="utf-8")), file
+
+
+def test_no_statement_locks_rows_beside_a_json_table() -> None:
+    """MySQL refuses it (error 3569), and MariaDB, on which tests run, does not."""
+    for file in sorted((PROJECT / "include" / "sql").rglob("*.sql")):
+        text = file.read_text(encoding="utf-8")
+        if re.search(r"^FOR (UPDATE|SHARE)", text, re.MULTILINE):
+            assert not re.search(r"^(FROM|STRAIGHT_JOIN|(LEFT )?JOIN) JSON_TABLE", text, re.MULTILINE), file

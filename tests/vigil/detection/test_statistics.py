@@ -148,6 +148,15 @@ def test_more_series_than_fit_into_a_step_are_all_drawn(
     assert [series for series, *_ in rows(KEPT)] == [f"series-{number}" for number in range(5)]
 
 
+def test_when_only_some_series_are_drawn_the_others_are_next(
+    connection: Connection[Any], put: Put, rows: Rows
+) -> None:
+    for number in range(5):
+        put(f"series-{number}", *drawn(number, 2))
+    assert [keep_statistics(connection, day(2), at_most=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [series for series, *_ in rows(KEPT)] == [f"series-{number}" for number in range(5)]
+
+
 def test_a_series_without_events_and_one_of_billions_are_drawn_too(
     connection: Connection[Any], put: Put, rows: Rows
 ) -> None:
