@@ -32,7 +32,7 @@ _LOSSES = {
 }
 _BOOLEANS = ("true", "false")
 _LEAST_DECAY = 1e-4  # with none at all, classes that can be told apart have no best weights
-_KINDS = {
+KINDS = {
     "predictor_type": one_of(*_LOSSES, required=True),
     "feature_dim": text(),
     "num_classes": integer(3, 1_000_000),
@@ -124,11 +124,11 @@ class LinearModel:
 
 def train() -> None:
     """Train on the channels, log the metrics, keep the weights."""
-    given = parse_all(_KINDS, contract.hyperparameters())
+    given = parse_all(KINDS, contract.hyperparameters())
     parts = {name: _read_channel(name, given) for name in ("train", "validation", "test")}
     if parts["train"] is None:
         raise UserError("No training data: the channel train is missing or empty")
-    model = _fit(given, *parts["train"])
+    model = fit_linear(given, *parts["train"])
     for name, part in parts.items():
         if part is not None:
             _log_metrics(name, model, *part)
@@ -155,8 +155,17 @@ def _read_channel(name: str, given: dict[str, Any]) -> tuple[Matrix, Matrix] | N
     return table[:, 1:], table[:, 0]
 
 
-def _fit(given: dict[str, Any], features: Matrix, labels: Matrix) -> LinearModel:
-    """Fit on normalised features and give the weights for the features as they came."""
+def fit_linear(given: dict[str, Any], features: Matrix, labels: Matrix) -> LinearModel:
+    """Fit on normalised features and give the weights for the features as they came.
+
+    Args:
+        given: hyperparameters by the cloud's names, parsed.
+        features: shape (n, k).
+        labels: shape (n,).
+
+    Raises:
+        UserError: the hyperparameters contradict each other or the labels.
+    """
     _check_labels(given, labels)
     centre, scale = features.mean(axis=0), features.std(axis=0)
     if given.get("normalize_data") == "false":

@@ -16,6 +16,7 @@ import numpy as np
 import xgboost
 
 from local_aws.algorithms import contract
+from local_aws.algorithms.boosting import fit_booster
 from local_aws.algorithms.contract import UserError
 from local_aws.algorithms.http_server import BadRequestError, Reply, serve
 from local_aws.algorithms.hyperparameters import parse_all
@@ -23,15 +24,6 @@ from local_aws.algorithms.tables import CSV_TYPES, LIBSVM_TYPES, parse_csv, pars
 from local_aws.algorithms.xgboost_hyperparameters import KINDS
 
 MODEL_FILE = "xgboost-model"
-_NOT_FOR_THE_BOOSTER = [
-    "num_round",
-    "csv_weights",
-    "early_stopping_rounds",
-    "eval_metric",
-    "save_model_on_termination",
-    "deterministic_histogram",
-    "sketch_eps",
-]
 
 
 def train() -> None:
@@ -41,50 +33,10 @@ def train() -> None:
     parts = {name: _read_channel(name, weighted) for name in ("train", "validation")}
     if parts["train"] is None:
         raise UserError("No training data: the channel train is missing or empty")
-    booster = _fit(given, {name: part for name, part in parts.items() if part is not None})
+    booster = fit_booster(given, {name: part for name, part in parts.items() if part is not None})
     contract.model_directory().mkdir(parents=True, exist_ok=True)
     # The booster's own format is told by the file's ending, and the cloud's name has none.
     (contract.model_directory() / MODEL_FILE).write_bytes(booster.save_raw("ubj"))
-
-
-def _fit(given: dict[str, Any], parts: dict[str, xgboost.DMatrix]) -> xgboost.Booster:
-    parameters = {name: value for name, value in given.items() if name not in _NOT_FOR_THE_BOOSTER}
-    if parameters.get("objective") == "reg:linear":
-        parameters["objective"] = "reg:squarederror"
-    if "eval_metric" in given:
-        parameters["eval_metric"] = given["eval_metric"].split(",")
-    try:
-        return xgboost.train(
-            parameters,
-            parts["train"],
-            num_boost_round=given["num_round"],
-            evals=[(part, name) for name, part in parts.items()],
-            callbacks=[_CloudLog(), *_early_stopping(given, parts)],
-            verbose_eval=False,
-        )
-    except xgboost.core.XGBoostError as error:
-        raise UserError(str(error).splitlines()[0]) from error
-
-
-def _early_stopping(given: dict[str, Any], parts: dict[str, Any]) -> list[xgboost.callback.EarlyStopping]:
-    if "early_stopping_rounds" not in given:
-        return []
-    watched = "validation" if "validation" in parts else "train"
-    rounds = given["early_stopping_rounds"]
-    return [xgboost.callback.EarlyStopping(rounds, data_name=watched, save_best=True)]
-
-
-class _CloudLog(xgboost.callback.TrainingCallback):
-    """Logs each round as the cloud's container does: with #011, which CloudWatch makes of a tab."""
-
-    def after_iteration(self, model: xgboost.Booster, epoch: int, evals_log: dict[str, Any]) -> bool:
-        scores = [
-            f"#011{part}-{metric}:{values[-1]:.5f}"
-            for part, metrics in evals_log.items()
-            for metric, values in metrics.items()
-        ]
-        print(f"[{epoch}]{''.join(scores)}", flush=True)
-        return False
 
 
 def _read_channel(name: str, weighted: bool) -> xgboost.DMatrix | None:

@@ -170,12 +170,12 @@ def test_a_linear_regressor_finds_the_line(sagemaker, s3, bucket, client, name):
 
 
 def test_a_binary_classifier_answers_scores_and_labels():
-    from local_aws.algorithms.linear_learner import _fit, _metrics, _parse, _reply
+    from local_aws.algorithms.linear_learner import _metrics, _parse, _reply, fit_linear
 
     features = np.random.default_rng(2).normal(size=(500, 2)).astype(np.float32)
     labels = (features.sum(axis=1) > 0).astype(np.float32)
     for loss in ("auto", "hinge_loss"):
-        model = _fit({"predictor_type": "binary_classifier", "loss": loss}, features, labels)
+        model = fit_linear({"predictor_type": "binary_classifier", "loss": loss}, features, labels)
         assert _metrics(model, model.scores(features), labels)["binary_classification_accuracy"] > 0.97
         body = _reply(model, _parse(model, b"3,3\n-3,-3", "text/csv"), "application/json").body
         high, low = json.loads(body)["predictions"]
@@ -184,14 +184,14 @@ def test_a_binary_classifier_answers_scores_and_labels():
 
 
 def test_a_multiclass_classifier_answers_a_score_for_each_class():
-    from local_aws.algorithms.linear_learner import _fit, _metrics, _parse, _reply
+    from local_aws.algorithms.linear_learner import _metrics, _parse, _reply, fit_linear
 
     random = np.random.default_rng(3)
     labels = random.integers(0, 3, size=600)
     centres = np.array([[0, 5], [5, 0], [-5, -5]])
     features = (centres[labels] + random.normal(size=(600, 2))).astype(np.float32)
     given = {"predictor_type": "multiclass_classifier", "num_classes": 3}
-    model = _fit(given, features, labels.astype(np.float32))
+    model = fit_linear(given, features, labels.astype(np.float32))
     assert _metrics(model, model.scores(features), labels)["multiclass_accuracy"] > 0.97
     answer = json.loads(_reply(model, _parse(model, b"5,0", "text/csv"), "application/jsonlines").body)
     assert answer["predicted_label"] == 1
@@ -204,10 +204,12 @@ def test_a_multiclass_classifier_answers_a_score_for_each_class():
     "loss", ["absolute_loss", "quantile_loss", "huber_loss", "eps_insensitive_squared_loss"]
 )
 def test_every_regression_loss_beats_the_mean(loss, tmp_path):
-    from local_aws.algorithms.linear_learner import _fit
+    from local_aws.algorithms.linear_learner import fit_linear
 
     rows = table(400, 4).astype(np.float32)
-    model = _fit({"predictor_type": "regressor", "loss": loss, "quantile": 0.5}, rows[:, 1:], rows[:, 0])
+    model = fit_linear(
+        {"predictor_type": "regressor", "loss": loss, "quantile": 0.5}, rows[:, 1:], rows[:, 0]
+    )
     errors = np.abs(model.scores(rows[:, 1:]) - rows[:, 0])
     assert errors.mean() < np.abs(rows[:, 0] - rows[:, 0].mean()).mean() / 2
 
