@@ -52,7 +52,7 @@ def _early_stopping(given: dict[str, Any], parts: dict[str, Any]) -> list[xgboos
         return []
     watched = "validation" if "validation" in parts else "train"
     rounds = given["early_stopping_rounds"]
-    return [xgboost.callback.EarlyStopping(rounds, data_name=watched, save_best=True)]
+    return [xgboost.callback.EarlyStopping(rounds=rounds, data_name=watched, save_best=True)]
 
 
 class _CloudLog(xgboost.callback.TrainingCallback):
