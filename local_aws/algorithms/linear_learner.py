@@ -31,6 +31,7 @@ _LOSSES = {
     MULTICLASS: ["softmax_loss"],
 }
 _BOOLEANS = ("true", "false")
+_ROUNDING = 1e-6
 _LEAST_DECAY = 1e-4  # with none at all, classes that can be told apart have no best weights
 KINDS = {
     "predictor_type": one_of(*_LOSSES, required=True),
@@ -167,10 +168,12 @@ def fit_linear(given: dict[str, Any], features: Matrix, labels: Matrix) -> Linea
         UserError: the hyperparameters contradict each other or the labels.
     """
     _check_labels(given, labels)
+    features = features.astype(np.float64)
     centre, scale = features.mean(axis=0), features.std(axis=0)
     if given.get("normalize_data") == "false":
         centre, scale = np.zeros_like(centre), np.ones_like(scale)
-    scale[scale == 0] = 1
+    # A column that never varies still does by rounding, and would get any weight.
+    scale[scale <= _ROUNDING * np.abs(centre)] = 1
     estimator = _estimator(given, len(labels))
     estimator.fit((features - centre) / scale, labels)
     weights = np.atleast_2d(estimator.coef_) / scale
