@@ -1,9 +1,10 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs clean demo test lint bench lock
+.PHONY: help install up down status logs clean demo test lint nab bench lock
 
 PYTHON ?= python3
 VENV := .venv/bin
+DATA ?= include/sample-data
 export PYTHON
 
 help:  ## Show the targets
@@ -37,6 +38,9 @@ test: install  ## Run every check and test
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+nab: install  ## Score detection on a folder of series, DATA=folder; results in var/bench
+	@$(VENV)/python -m bench.nab "$(DATA)"
 
 bench: install  ## Measure the figures against their competitors; results in var/bench
 	@$(VENV)/python -m bench
