@@ -211,7 +211,8 @@ def _estimator(given: dict[str, Any], rows: int) -> Any:
     if loss == "squared_loss":
         if l1:
             return linear_model.ElasticNet(alpha=l1 + wd, l1_ratio=l1 / (l1 + wd))
-        return linear_model.Ridge(alpha=wd * rows)
+        # Without a penalty, columns that follow from each other have no best weights, but smallest ones.
+        return linear_model.Ridge(alpha=wd * rows) if wd else linear_model.LinearRegression()
     if loss == "huber_loss":
         return linear_model.HuberRegressor(epsilon=max(1.0, given.get("huber_delta", 1.35)), alpha=wd)
     if loss in ("absolute_loss", "quantile_loss"):
