@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-
-# Read when XGBoost is first imported. So small a training gains nothing by a second thread, and what it finds
-# does not depend on the machine.
-os.environ["OMP_NUM_THREADS"] = "1"
-
-
 from pathlib import Path
 from typing import Annotated
 

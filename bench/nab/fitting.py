@@ -47,7 +47,8 @@ def fit(algorithm: Algorithm, train: Rows, validation: Rows) -> Predict:
 
 
 def _trees(hyperparameters: Mapping[str, str], train: Rows, validation: Rows) -> Predict:
-    given = parse_all(xgboost_hyperparameters.KINDS, hyperparameters)
+    # So small a training gains nothing by a second thread, and waits for it where cores are few.
+    given = parse_all(xgboost_hyperparameters.KINDS, {"nthread": "1"} | dict(hyperparameters))
     parts = {
         name: xgboost.DMatrix(rows.features, label=rows.labels)
         for name, rows in (("train", train), ("validation", validation))

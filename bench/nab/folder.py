@@ -202,9 +202,7 @@ def read_labels(folder: Path, series: Sequence[Series]) -> Labels | None:
         )
     unknown = sorted(content.keys() - {f"{one.name}.csv" for one in series})
     if unknown:
-        raise DataError(
-            f"{file} labels {', '.join(unknown)}, which the folder does not hold: correct the names."
-        )
+        raise DataError(f"{file} labels {', '.join(unknown)}, which the folder has not: correct the names.")
     labels = {one.name: _labels_of(one, content.get(f"{one.name}.csv", []), file) for one in series}
     return labels if any(labels.values()) else None
 
