@@ -54,6 +54,10 @@ def _table() -> Table:
     table = Table("figure", "ours", "peak MB", "against", "times as fast", "times less memory", "met")
     for file in sorted(BENCH_DIR.glob("*.json")):
         report = json.loads(file.read_text())
+        for what, figure in report.get("figures", {}).items():
+            value = f"{what} {figure['value']:g}"
+            met = "yes" if report["met"] else "no"
+            table.add_row(report["name"], value, "", figure["goal"], "", "", met)
         if "ours" not in report:
             continue
         ours, against = report["ours"], report["against"]

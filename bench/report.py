@@ -1,7 +1,8 @@
 """Measures commands in fresh processes and writes each benchmark's figures to `var/bench/`.
 
-Every file holds `name`, `runs`, `ours`, `against`, `time_ratio`, `memory_ratio` and `met`; the times are
-medians, the memory is the highest resident size of the process that was measured.
+Every file holds `name`, `runs` and `met`. Where time was measured, it holds `ours`, `against`, `time_ratio`
+and `memory_ratio`; the times are medians, the memory is the highest resident size of the process that was
+measured. Where something else was, it holds `figures`, each with its goal.
 """
 
 from __future__ import annotations
@@ -156,6 +157,57 @@ def write_report(
         "met": met,
         **figures,
     }
+    return _written(name, report)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that was promised to lie within limits.
+
+    Attributes:
+        value: as measured.
+        at_most: the goal's upper limit, if it has one.
+        at_least: its lower limit, if it has one.
+    """
+
+    value: float
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Tell whether it lies within them."""
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def goal(self) -> str:
+        """Return the limits as people read them."""
+        limits = (("at least", self.at_least), ("at most", self.at_most))
+        return ", ".join(f"{what} {limit:g}" for what, limit in limits if limit is not None)
+
+
+def write_figures(name: str, figures: Mapping[str, Figure], runs: int, **details: Any) -> dict[str, Any]:
+    """Write `var/bench/<name>.json` of figures that are no times, print it as one line, and return it.
+
+    Args:
+        name: of the benchmark and its file.
+        figures: by name; units in the names.
+        runs: that they were measured in.
+        details: further fields.
+    """
+    report = {
+        "name": name,
+        "runs": runs,
+        "figures": {what: {"value": round(one.value, 4), "goal": one.goal} for what, one in figures.items()},
+        "met": all(one.met for one in figures.values()),
+        **details,
+    }
+    return _written(name, report)
+
+
+def _written(name: str, report: dict[str, Any]) -> dict[str, Any]:
     BENCH_DIR.mkdir(parents=True, exist_ok=True)
     (BENCH_DIR / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(report))

@@ -36,11 +36,11 @@ class Reign:
 
     Attributes:
         start: number of the window since the epoch.
-        calibration: of the model.
+        model: that judges.
     """
 
     start: int
-    calibration: Calibration
+    model: Model
 
 
 @dataclass
@@ -80,7 +80,7 @@ def replay(
         if _is_training_due(start - first, model is not None, grid):
             newer = train(spec, done.histories, start, grid)
             if newer:
-                done.reigns.append(Reign(start, newer.calibration))
+                done.reigns.append(Reign(start, newer))
                 model = newer
         if model:
             _judge(done, model, start, stop, false_incidents_per_month)

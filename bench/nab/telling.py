@@ -70,7 +70,7 @@ class Judged:
         tellings: list[Telling] = []
         incident: Incident | None = None
         for stretch in self.stretches:
-            calibration = stretch.reign.calibration
+            calibration = stretch.reign.model.calibration
             sides = sides_of(self.history.judged(stretch.positions), calibration, false_incidents_per_month)
             threshold = calibration.rarity.windows_at(false_incidents_per_month)
             incident = _fold(incident, _turned(stretch.verdicts, sides), threshold, tellings)

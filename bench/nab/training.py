@@ -33,12 +33,20 @@ class Model:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """Positions in one series; the last tenth is held out, and nothing here looks at it."""
+class Parts:
+    """Positions of windows in one series.
+
+    Attributes:
+        history: of the series.
+        train: to learn from.
+        validation: to stop and to calibrate on.
+        test: held out; training does not look at them.
+    """
 
     history: History
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
+    test: NDArray[np.int64]
 
 
 def train(spec: ModelSpec, histories: Sequence[History], now: int, grid: Grid) -> Model | None:
@@ -50,7 +58,7 @@ def train(spec: ModelSpec, histories: Sequence[History], now: int, grid: Grid) -
         now: number of the first window that is not past.
         grid: of the windows.
     """
-    parts = [_split(spec, history, now) for history in histories]
+    parts = [split(spec, history, now) for history in histories]
     learning = [part for part in parts if len(part.train)]
     calibrating = [part for part in parts if len(part.validation)]
     held_out = sum(len(part.validation) for part in calibrating)
@@ -69,18 +77,19 @@ def train(spec: ModelSpec, histories: Sequence[History], now: int, grid: Grid) -
         ),
     )
     windows = [
-        _windows(part.history, part.validation, predict(own))
+        windows_of(part.history, part.validation, predict(own))
         for part, own in zip(calibrating, features, strict=True)
     ]
     return Model(predict, calibrate_windows(windows, spec.band.coverage, grid))
 
 
-def _split(spec: ModelSpec, history: History, now: int) -> _Parts:
+def split(spec: ModelSpec, history: History, now: int) -> Parts:
+    """Share out the windows of a series before some window."""
     known = history.known(0, now)
     known = known[known >= _warm_up(spec, history, now)]
     sizes = cut_sizes(len(known), spec.split.shares)
-    first, last = sizes[0], sizes[0] + sizes[1]
-    return _Parts(history, known[:first], known[first:last])
+    train, validation, test = np.split(known, np.cumsum(sizes)[:-1])
+    return Parts(history, train, validation, test)
 
 
 def _warm_up(spec: ModelSpec, history: History, now: int) -> int:
@@ -94,7 +103,9 @@ def _stacked(features: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate([np.empty((0, len(FEATURE_NAMES))), *features])
 
 
-def _windows(history: History, positions: NDArray[np.int64], expected: NDArray[np.float64]) -> SeriesWindows:
+def windows_of(
+    history: History, positions: NDArray[np.int64], expected: NDArray[np.float64]
+) -> SeriesWindows:
     """Return windows with predictions and, between them, those that nobody knows."""
     first = int(positions[0])
     observed = np.full(int(positions[-1]) - first + 1, np.nan)

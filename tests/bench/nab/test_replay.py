@@ -117,7 +117,7 @@ def test_usual_counts_follow_from_the_verdicts(tmp_path: Path) -> None:
     for one in judged_of(replayed):
         history, usual = one.history, one.history.observed.copy()
         for stretch in one.stretches:
-            calibration, judgement = stretch.reign.calibration, history.judged(stretch.positions)
+            calibration, judgement = stretch.reign.model.calibration, history.judged(stretch.positions)
             sides = sides_of(judgement, calibration, 1).tolist()
             for verdict in verdicts_on(history, stretch.positions, judgement.windows, sides):
                 if verdict.usual is not None:
