@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from bench.nab.run import run
-from bench.nab.summary import DEFINITIONS
 from bench.report import BENCH_DIR
 from local_stack.stack import PROJECT
 from vigil.errors import VigilError
@@ -33,10 +32,8 @@ def main(
         console.print(str(error), markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     console.print(summary.table())
-    for line in DEFINITIONS:
+    for line in summary.notes():
         console.print(f"  {line}")
-    if not summary.watched.windows:
-        console.print("  no window was judged: there is too little history to hold enough of it out")
     console.print(
         f"{summary.watched.windows} windows of {len(summary.watched.series)} series judged by "
         f"{summary.watched.trainings} models, {summary.window_s * 1000:.3f} ms a window. "

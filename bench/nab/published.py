@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.nab.folder import Series
 from bench.nab.scoring import Scores
+from vigil.grid import FIVE_MINUTES
 
-SIX = frozenset(f"Twitter_volume_{name}" for name in ("AAPL", "CRM", "CVS", "GOOG", "KO", "UPS"))
+_SIX = frozenset(f"Twitter_volume_{name}" for name in ("AAPL", "CRM", "CVS", "GOOG", "KO", "UPS"))
+_EVENTS = 2_015_149
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ PUBLISHED = (
 )
 
 
-def are_the_six(names: Collection[str]) -> bool:
-    """Tell whether these are the series that the published rows speak of."""
-    return frozenset(names) == SIX
+def are_the_six(series: Sequence[Series]) -> bool:
+    """Tell whether these are the series that the published rows speak of, and not sums or parts of them."""
+    return (
+        frozenset(one.name for one in series) == _SIX
+        and all(one.grid == FIVE_MINUTES for one in series)
+        and sum(float(one.values.sum()) for one in series) == _EVENTS
+    )

@@ -14,8 +14,8 @@ from bench.nab.scoring import Scores
 
 REQUIRED = {"standard": 73.8, "low_fp": 65.0}
 AIMED_AT = {"standard": 83.0, "low_fp": 73.1}
-DEFINITIONS = (
-    "threshold: false incidents that a series is to have a month; of standard deviations, how many",
+_THRESHOLD = "threshold: false incidents that a series is to have a month; of standard deviations, how many"
+_SCORED = (
     "F1: a labelled stretch is a hit if something is told in it, an incident is false if it opens outside",
     "false a month: such incidents by series and month, from the first model on",
 )
@@ -43,7 +43,7 @@ class Summary:
     @property
     def published(self) -> bool:
         """Tell whether the published rows speak of this folder."""
-        return self.best is not None and are_the_six([one.history.series.name for one in self.watched.series])
+        return self.best is not None and are_the_six([one.history.series for one in self.watched.series])
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as it stands in `nab.json`."""
@@ -79,6 +79,14 @@ class Summary:
             and scores.standard > REQUIRED["standard"]
             and scores.low_fp >= REQUIRED["low_fp"]
         )
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the table should know."""
+        notes = [_THRESHOLD]
+        notes.extend(_SCORED if self.best else ("nothing is labelled, so nothing is scored",))
+        if not self.watched.windows:
+            notes.append("no window was judged: there is too little history to hold enough of it out")
+        return notes
 
     def table(self) -> Table:
         """Return the summary as a table."""

@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from bench.nab import run as running
 from bench.nab.__main__ import app
+from bench.nab.folder import read_file, read_folder
+from bench.nab.published import are_the_six
 from bench.nab.rows import COLUMNS
 from bench.nab.run import run
 from tests.bench.nab.folders import hourly_counts, write_series
 from tests.bench.nab.test_replay import quick
+from vigil.paths import include_dir
 
 SPIKE = 19 * 24
 
@@ -104,3 +107,13 @@ def test_bad_input_is_one_message(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert f"{tmp_path / 'bad.csv'}, line 4: 'x' is no count" in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_the_published_rows_speak_of_the_sample_data_alone(tmp_path: Path) -> None:
+    six = read_folder(include_dir() / "sample-data")
+    assert are_the_six(six)
+    assert not are_the_six(six[1:])
+    file = tmp_path / "Twitter_volume_KO.csv"
+    lines = (include_dir() / "sample-data" / file.name).read_text().splitlines()
+    file.write_text("\n".join(lines[:1] + lines[1::12]) + "\n")
+    assert not are_the_six([*(one for one in six if one.name != file.stem), read_file(file)])
