@@ -79,8 +79,8 @@ def _weeks_before(cursor: Cursor, names: Sequence[str], day: datetime) -> Iterat
         statement("detection/select_weeks_of_series"),
         {"series": as_json([name] for name in names), "first": first, "end": day},
     )
-    for series, *texts in cursor.fetchall():
-        positions, seen, due = (np.array(text.split(","), dtype=float) for text in texts)
+    for series, text in cursor.fetchall():
+        positions, seen, due = np.fromstring(text, sep=",").reshape(-1, 3).T
         observed = np.full(window_number(day) - window_number(first), np.nan)
         expected = observed.copy()
         observed[positions.astype(np.int64)] = seen
