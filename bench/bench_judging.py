@@ -30,6 +30,7 @@ from bench.laptop import SETTINGS, private_database
 from bench.many_series import ManySeries, rows_read
 from bench.report import Contender, measure_call, write_report
 from vigil.calibration import Calibration
+from vigil.count_bands import CountBand
 from vigil.database import Database, connected
 from vigil.detection.judging import judge_due_windows
 from vigil.detection.pipeline import Pipeline
@@ -133,9 +134,7 @@ def release(database: Database, names: Sequence[str], at: datetime) -> None:
     generator = np.random.default_rng(2)
     shape = (len(VIEWS), len(spans_on()), 2)
     calibration = Calibration(
-        coverage=0.99,
-        lower_quantile=-1.5,
-        upper_quantile=1.5,
+        band=CountBand(0.99, -1.5, 1.5, dict.fromkeys(names, (1.5, 2.0)), (2.0, 2.0)),
         tails={name: generator.uniform(1.5, 6, shape) for name in names},
         default_tails=np.full(shape, 3.0),
         rarity=Rarity((0.1, 0.2, 0.4, 0.6, 0.7, 0.9, 1.0), 0.2, 20.0),

@@ -1,12 +1,8 @@
 """What a model of event counts is judged by: its band, and how rare it is to stray so far.
 
-Drawn from the validation part, which the model was not trained on (split conformal prediction). What
-spread is left on the Anscombe scale differs by series and by side, so every residual is divided by its
-series' own tail; the ratios of all series are pooled, and the band is the quantiles of the pool (Vovk,
-Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005, section 4.1). How rare a deviation
-is: `vigil.rarity`.
-
-Calibrating and judging take the same path: `judge_windows`, on statistics of the days before each day.
+Drawn from the validation part, which the model was not trained on, over all series of a spec: the band by
+`vigil.count_bands`, how rare a deviation is by `vigil.rarity`. Calibrating and judging take the same path,
+`judge_windows`, on statistics of the days before each day.
 
 The evaluation job ships with this very file, so it uses numpy alone, in the syntax of the oldest Python
 among the job images.
@@ -15,13 +11,14 @@ among the job images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vigil.anscombe import counts_of, stabilised
-from vigil.bands import Band, rows_needed, tail_rank
+from vigil.anscombe import stabilised
+from vigil.bands import Band
+from vigil.count_bands import CountBand, band_around
 from vigil.deviations import deviations_of, extremes_of, leaning, longest_span, residuals_of, tails_of
 from vigil.grid import FIVE_MINUTES, Grid
 from vigil.rarity import Rarity, rarity_of_pool
@@ -86,17 +83,13 @@ class Calibration:
     """Turns what a model expects into a band and a rarity.
 
     Attributes:
-        coverage: share of windows that should fall inside the band.
-        lower_quantile: of the pooled ratios of residuals to tails; negative.
-        upper_quantile: of the pooled ratios; positive.
+        band: around what is expected.
         tails: of each series, shape (views, spans, 2), for days that have no statistics of their own.
         default_tails: those of a series that the calibration has not seen.
         rarity: of deviations.
     """
 
-    coverage: float
-    lower_quantile: float
-    upper_quantile: float
+    band: CountBand
     tails: Mapping[str, Floats]
     default_tails: Floats
     rarity: Rarity
@@ -105,9 +98,7 @@ class Calibration:
         """Return the calibration as JSON-like content."""
         return {
             "rule": RULE,
-            "coverage": self.coverage,
-            "lower_quantile": self.lower_quantile,
-            "upper_quantile": self.upper_quantile,
+            "band": self.band.to_json(),
             "tails": {name: np.round(tails, _DIGITS).tolist() for name, tails in self.tails.items()},
             "default_tails": np.round(self.default_tails, _DIGITS).tolist(),
             "rarity": self.rarity.to_json(),
@@ -123,13 +114,16 @@ class Calibration:
         if content.get("rule") != RULE:
             raise ValueError("the band follows the rule {!r}, not {!r}".format(content.get("rule"), RULE))
         return cls(
-            coverage=float(content["coverage"]),
-            lower_quantile=float(content["lower_quantile"]),
-            upper_quantile=float(content["upper_quantile"]),
+            band=CountBand.from_json(content["band"]),
             tails={str(name): tails_from_json(tails) for name, tails in content["tails"].items()},
             default_tails=tails_from_json(content["default_tails"]),
             rarity=Rarity.from_json(content["rarity"]),
         )
+
+    @property
+    def coverage(self) -> float:
+        """Return the share of windows that should fall inside the band."""
+        return self.band.coverage
 
     def tails_for(self, series: str, tails: Floats) -> Floats:
         """Return a series' tails with those of the calibration where they are NaN."""
@@ -165,20 +159,17 @@ def judge_windows(
         grid: of the windows.
     """
     residuals = residuals_of(windows.observed, windows.expected, levels, grid)[targets]
-    filled = calibration.tails_for(windows.series, tails)
-    middle = stabilised(windows.expected[targets])
-    below = -calibration.lower_quantile * filled[:, 0, 0, 0]
-    above = calibration.upper_quantile * filled[:, 0, 0, 1]
-    own = residuals[:, 0, 0]
-    deviations = deviations_of(residuals, filled)
+    observed, expected = windows.observed[targets], windows.expected[targets]
+    lower, upper = calibration.band.bounds(windows.series, expected)
+    deviations = deviations_of(residuals, calibration.tails_for(windows.series, tails))
     rarities = calibration.rarity.windows_of(deviations)
     return Judgement(
-        lower=counts_of(middle - below),
-        upper=counts_of(middle + above),
+        lower=lower,
+        upper=upper,
         deviations=deviations,
         windows=rarities,
         extrapolated=calibration.rarity.is_extrapolated(rarities),
-        leans=leaning(deviations, own / np.where(own < 0, below, above)),
+        leans=leaning(deviations, calibration.band.positions(windows.series, expected, observed)),
     )
 
 
@@ -201,33 +192,23 @@ def calibrate_windows(
     Raises:
         ValueError: there are too few windows for so wide a band: a tail must hold at least one of them.
     """
-    known = sum(int(np.count_nonzero(~np.isnan(part.observed + part.expected))) for part in parts)
-    if known < rows_needed(coverage):
-        raise ValueError(
-            f"a coverage of {coverage} needs {rows_needed(coverage)} windows to calibrate on, there are "
-            f"{known}: lower the coverage or hold out more"
-        )
+    band = band_around({part.series: _known_residuals(part) for part in parts}, coverage)
     tails, default_tails = _tails_by_series(parts, grid)
     judged_by = [(part, *_settled_statistics(part, grid)) for part in parts]
-    rough = Calibration(coverage, -1.0, 1.0, tails, default_tails, Rarity((0.0,) * 7, 1.0, 1.0))
-    ratios = np.sort(np.concatenate([_ratios(rough, part, own) for part, _, own in judged_by]))
-    rank = tail_rank(coverage, len(ratios))
-    banded = replace(
-        rough,
-        lower_quantile=float(min(ratios[rank - 1], -_SMALLEST_QUANTILE)),
-        upper_quantile=float(max(ratios[len(ratios) - rank], _SMALLEST_QUANTILE)),
-    )
     # A window that is unknown deviates by nothing, and would make every other one look rare.
     deviations = [
         np.where(
             np.isnan(part.observed + part.expected),
             np.nan,
-            judge_windows(banded, part, levels, own, slice(None), grid).deviations,
+            deviations_of(
+                residuals_of(part.observed, part.expected, levels, grid),
+                np.where(np.isnan(own), tails[part.series], own),
+            ),
         )
         for part, levels, own in judged_by
     ]
     rarity = rarity_of_pool(deviations, longest_span(grid), grid.windows_per_month)
-    return replace(banded, rarity=rarity)
+    return Calibration(band, tails, default_tails, rarity)
 
 
 def _tails_by_series(parts: Sequence[SeriesWindows], grid: Grid) -> tuple[dict[str, Floats], Floats]:
@@ -251,12 +232,10 @@ def _tails_of_part(part: SeriesWindows, grid: Grid) -> Floats:
     return np.where(np.isnan(tails), tails_of(extremes_of(residuals, 1)[None]), tails)
 
 
-def _ratios(calibration: Calibration, part: SeriesWindows, tails: Floats) -> Floats:
-    """Return the known residuals of single windows to what was expected, each over its tail."""
-    reach = calibration.tails_for(part.series, tails)[:, 0, 0]
+def _known_residuals(part: SeriesWindows) -> Floats:
+    """Return the residuals of single windows to what was expected, where both are known."""
     residuals = stabilised(part.observed) - stabilised(part.expected)
-    ratios = residuals / np.where(residuals < 0, reach[:, 0], reach[:, 1])
-    known: Floats = ratios[~np.isnan(ratios)]
+    known: Floats = residuals[~np.isnan(residuals)]
     return known
 
 

@@ -22,6 +22,7 @@ from tests.vigil.detection.doubles import calibration_of
 from vigil.anscombe import counts_of, stabilised
 from vigil.bands import Band
 from vigil.calibration import SeriesWindows, calibrate_windows
+from vigil.count_bands import CountBand
 from vigil.paths import jobs_dir
 from vigil.training.evaluation.job import job_files
 
@@ -31,9 +32,7 @@ ALLOWED = {"__future__", "argparse", "array", "csv", "hashlib", "json", "math", 
 ALLOWED |= {"collections.abc", "dataclasses", "typing", "numpy", "numpy.typing"}
 BUILTIN_GENERICS = {"dict", "frozenset", "list", "set", "tuple", "type"}
 # On the Anscombe scale its bounds lie 2 below and 3 above what is expected.
-CHAMPIONS = replace(
-    calibration_of(), lower_quantile=-2.0, upper_quantile=3.0, default_tails=np.ones((2, 5, 2))
-)
+CHAMPIONS = replace(calibration_of(), band=CountBand(0.9, -2.0, 3.0, {}, (1.0, 1.0)))
 
 
 @pytest.fixture

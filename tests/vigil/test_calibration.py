@@ -187,9 +187,7 @@ def narrowed(calibration: Calibration) -> Calibration:
     """Return the calibration for a grid of hours, which has fewer spans."""
     spans = len(nothing_known(HOURS).tails[0])
     return Calibration(
-        calibration.coverage,
-        calibration.lower_quantile,
-        calibration.upper_quantile,
+        calibration.band,
         {},
         calibration.default_tails[:, :spans],
         calibration.rarity,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vigil.calibration import Calibration
+from vigil.count_bands import CountBand
 from vigil.detection.events import Events, Row
 from vigil.detection.predicting import Predictions, Predictor
 from vigil.detection.sources import Batch, Position, SeriesState
@@ -40,9 +41,7 @@ def calibration_of(reach: float = 3.0) -> Calibration:
     # The mean over all spans.
     deviation = reach / SMALLEST_TAIL / len(spans_on())
     return Calibration(
-        coverage=0.99,
-        lower_quantile=-reach / SMALLEST_TAIL,
-        upper_quantile=reach / SMALLEST_TAIL,
+        band=CountBand(0.99, -reach, reach, {}, (1.0, 1.0)),
         tails={},
         default_tails=tails,
         # One window in a hundred lies so far off, and makes one incident a month, which a pipeline allows.

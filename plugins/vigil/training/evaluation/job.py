@@ -41,6 +41,7 @@ _SHARED = (
     "answers.py",
     "bands.py",
     "calibration.py",
+    "count_bands.py",
     "deviations.py",
     "grid.py",
     "rarity.py",
