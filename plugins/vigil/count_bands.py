@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Spread = tuple[float, float]
 
 # Below so many residuals a series' own spreads are mostly noise, and it takes the pool's.
 _FEWEST_FOR_A_SPREAD = 200
@@ -48,8 +47,8 @@ class CountBand:
     coverage: float
     lower_quantile: float
     upper_quantile: float
-    spreads: Mapping[str, Spread]
-    default_spread: Spread
+    spreads: Mapping[str, tuple[float, float]]
+    default_spread: tuple[float, float]
 
     def to_json(self) -> dict[str, Any]:
         """Return the band as JSON-like content."""
@@ -85,12 +84,12 @@ class CountBand:
         positions: Floats = residuals / np.where(residuals < 0, below, above)
         return positions
 
-    def _reach(self, series: str) -> Spread:
+    def _reach(self, series: str) -> tuple[float, float]:
         below, above = self.spreads.get(series, self.default_spread)
         return -self.lower_quantile * below, self.upper_quantile * above
 
 
-def _pair(below: float, above: float) -> Spread:
+def _pair(below: float, above: float) -> tuple[float, float]:
     return float(below), float(above)
 
 
@@ -126,11 +125,11 @@ def band_around(residuals: Mapping[str, Floats], coverage: float) -> CountBand:
     )
 
 
-def _spread(residuals: Floats, coverage: float) -> Spread:
+def _spread(residuals: Floats, coverage: float) -> tuple[float, float]:
     below, above = np.quantile(residuals, [(1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0])
     return max(-float(below), _SMALLEST_SPREAD), max(float(above), _SMALLEST_SPREAD)
 
 
-def _ratios(residuals: Floats, spread: Spread) -> Floats:
+def _ratios(residuals: Floats, spread: tuple[float, float]) -> Floats:
     ratios: Floats = residuals / np.where(residuals < 0, spread[0], spread[1])
     return ratios

@@ -77,7 +77,7 @@ def statistics_by_day(
     statistics = []
     for day in days:
         end = max(0, day * per_day - first)
-        place = min(max(0, day - earliest), len(extremes))
+        place = max(0, day - earliest)
         statistics.append(
             SeriesStatistics(
                 _level(observed[max(0, end - LEVEL_DAYS * per_day) : end], per_day),

@@ -210,7 +210,10 @@ def test_a_day_is_judged_by_statistics_that_follow_from_all_windows_before_it(
     """Those of the last windows before midnight too, though they were judged in the same run."""
     released()
     counted(
-        "orders", [20] * 288 + [60] * 3, first=at("00:00") - timedelta(days=1), live_from=YESTERDAY_EVENING
+        "orders",
+        [20] * 288 + [40, 20, 20],
+        first=at("00:00") - timedelta(days=1),
+        live_from=YESTERDAY_EVENING,
     )
     rows("UPDATE window_counts SET expected = 20 WHERE window_start < %s", YESTERDAY_EVENING)
     spike = at("00:00") - 2 * timedelta(minutes=5)
@@ -221,7 +224,7 @@ def test_a_day_is_judged_by_statistics_that_follow_from_all_windows_before_it(
     assert (day, level) == (at("00:00").date(), 20)
     above = tails_from_json(json.loads(text))[0, 0, 1]
     assert above == pytest.approx(2 * (90.375**0.5 - 20.375**0.5), abs=1e-3)
-    # 60 lie beyond the band of a calm series, and not beyond half the band of one with such tails.
+    # 40 are rare in a calm series, and not in one with such tails.
     verdicts = {start: verdict for start, _, _, verdict in rows(VERDICTS)}
     assert verdicts[spike] == "high"
     assert {verdict for start, verdict in verdicts.items() if start >= at("00:00")} == {"normal"}
