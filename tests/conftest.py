@@ -18,6 +18,7 @@ import boto3
 import botocore.loaders
 import pymysql
 import pytest
+from hypothesis import settings as examples
 
 from tests.airflow_home import point_airflow_at_a_fresh_home
 
@@ -25,6 +26,10 @@ from tests.airflow_home import point_airflow_at_a_fresh_home
 AIRFLOW_HOME = point_airflow_at_a_fresh_home()
 # Read when XGBoost is first imported: its threads share few cores with other workers, and must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# How long an example takes says more of who else works on the machine than of the code.
+examples.register_profile("vigil", deadline=None)
+examples.load_profile("vigil")
 
 from local_stack.mariadb import MariaDB, server_environment, server_tree
 from local_stack.ports import free_port
