@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vigil.grid import FIVE_MINUTES, Grid
@@ -64,6 +64,7 @@ def assert_alike(some: list[SeriesStatistics], others: list[SeriesStatistics]) -
 
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.integers(1, 50), st.sampled_from([0.0, 0.1, 0.6]))
+@example(seed=0, days=26, gaps=0.0)
 def test_statistics_drawn_a_day_at_a_time_equal_those_drawn_all_at_once(
     seed: int, days: int, gaps: float
 ) -> None:
@@ -153,6 +154,16 @@ def test_a_view_knows_the_days_of_which_it_knows_half() -> None:
     # No day before the first one gave it a level; the second day has one.
     assert np.isnan(statistics_after(counts, 1).tails[LEVEL]).all()
     assert np.isfinite(statistics_after(counts, 2).tails[LEVEL]).all()
+
+
+def test_days_behind_the_end_of_the_counts_look_back_no_farther_than_others() -> None:
+    counts = steady(20)
+    counts.observed[19 * 288 + 5] = 500
+    wild = statistics_after(counts, 20).tails[EXPECTATION, 0, 1]
+    # Of fewer days before, the wild one weighs more.
+    assert statistics_after(counts, 20 + TAIL_DAYS - 1 - 5).tails[EXPECTATION, 0, 1] > wild
+    assert np.isfinite(statistics_after(counts, 19 + TAIL_DAYS).tails[EXPECTATION]).all()
+    assert np.isnan(statistics_after(counts, 20 + TAIL_DAYS).tails).all()
 
 
 def test_a_series_that_nobody_counted_has_no_statistics() -> None:
