@@ -14,7 +14,6 @@ from pymysql.cursors import Cursor
 
 from vigil.calibration import SeriesWindows
 from vigil.database import in_transaction, statement
-from vigil.detection.rows import as_json
 from vigil.grid import FIVE_MINUTES
 from vigil.series_statistics import DAYS_BACK, SeriesStatistics, statistics_by_day
 from vigil.windows import window_number
@@ -77,7 +76,7 @@ def _weeks_before(cursor: Cursor, names: Sequence[str], day: datetime) -> Iterat
     first = day - _BACK
     cursor.execute(
         statement("detection/select_weeks_of_series"),
-        {"series": as_json([name] for name in names), "first": first, "end": day},
+        {"series": list(names), "first": first, "end": day},
     )
     for series, text in cursor.fetchall():
         positions, seen, due = np.fromstring(text, sep=",").reshape(-1, 3).T

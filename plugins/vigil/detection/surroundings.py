@@ -74,6 +74,10 @@ class _Asked:
     def end(self) -> datetime:
         return self.counts[-1].window_start + WINDOW
 
+    @property
+    def windows(self) -> int:
+        return (self.end - self.first) // WINDOW
+
 
 def _by_series(counts: Sequence[Count]) -> list[_Asked]:
     places: dict[str, list[int]] = {}
@@ -82,11 +86,15 @@ def _by_series(counts: Sequence[Count]) -> list[_Asked]:
     return [_Asked(own, [counts[place] for place in own]) for own in places.values()]
 
 
-def _recent_windows(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, tuple[Any, ...]]:
-    """Return positions, observed and expected counts of the windows before and between, as text, by place."""
-    rows = [(place, own.counts[0].series, own.first, own.end) for place, own in enumerate(asked)]
-    cursor.execute(statement("detection/select_surroundings"), {"series": as_json(rows)})
-    return {row[0]: row[1:] for row in cursor.fetchall()}
+def _recent_windows(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, str]:
+    """Return position, observed and expected count of each of the windows before and between, by place."""
+    rows = [(place, own.counts[0].series, own.first, own.windows) for place, own in enumerate(asked)]
+    positions = ([position] for position in range(max((own.windows for own in asked), default=0)))
+    cursor.execute(
+        statement("detection/select_surroundings"),
+        {"series": as_json(rows), "positions": as_json(positions)},
+    )
+    return dict(cursor.fetchall())
 
 
 def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, list[tuple[Any, ...]]]:
@@ -101,14 +109,12 @@ def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, list[tuple
     return found
 
 
-def _surroundings(
-    asked: _Asked, recent: tuple[Any, ...] | None, statistics: Sequence[tuple[Any, ...]]
-) -> Surroundings:
+def _surroundings(asked: _Asked, recent: str | None, statistics: Sequence[tuple[Any, ...]]) -> Surroundings:
     first = window_number(asked.first)
-    observed = np.full(window_number(asked.end) - first, np.nan)
+    observed = np.full(asked.windows, np.nan)
     expected = observed.copy()
     if recent:
-        positions, seen, due = (np.array(text.split(","), dtype=float) for text in recent)
+        positions, seen, due = np.fromstring(recent, sep=",").reshape(-1, 3).T
         observed[positions.astype(np.int64)] = seen
         expected[positions.astype(np.int64)] = due
     targets = np.array([window_number(count.window_start) - first for count in asked.counts])
