@@ -46,7 +46,8 @@ class MariaDB:
 
     def prepare(self) -> None:
         """Create the data folder, the user and the schema, unless they are there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # A server that starts clears its folder of temporary tables, and must not share it with another.
+        (self.folder / "scratch").mkdir(parents=True, exist_ok=True)
         password = self.folder / "password"
         if not password.exists():
             password.touch(mode=0o600)
@@ -90,6 +91,7 @@ class MariaDB:
             "--no-defaults",
             f"--basedir={tree}/usr",
             f"--datadir={self.folder}/data",
+            f"--tmpdir={self.folder}/scratch",
             f"--lc-messages-dir={tree}/usr/share/mysql",
             f"--character-sets-dir={tree}/usr/share/mysql/charsets",
             f"--plugin-dir={tree}/usr/lib/mysql/plugin",
