@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from vigil.calibration import SeriesWindows
 from vigil.database import in_transaction, statement
+from vigil.detection.windows_of_series import read_windows
 from vigil.grid import FIVE_MINUTES
 from vigil.series_statistics import DAYS_BACK, SeriesStatistics, statistics_by_day
 from vigil.windows import window_number
@@ -58,7 +58,7 @@ def _series_to_draw(cursor: Cursor, day: datetime, anew: bool) -> list[str]:
 def _keep_some(cursor: Cursor, names: Sequence[str], day: datetime) -> None:
     number = window_number(day) // FIVE_MINUTES.windows_per_day
     rows: list[tuple[str, Any, float, str]] = []
-    for windows in _weeks_before(cursor, names, day):
+    for windows in read_windows(cursor, names, day - _BACK, day):
         drawn = statistics_by_day(
             windows.first, windows.observed, windows.expected, range(number, number + 1)
         )
@@ -70,18 +70,3 @@ def _keep_some(cursor: Cursor, names: Sequence[str], day: datetime) -> None:
 
 def _row(series: str, day: datetime, statistics: SeriesStatistics) -> tuple[str, Any, float, str]:
     return series, day.date(), statistics.level, json.dumps(statistics.tails_to_json())
-
-
-def _weeks_before(cursor: Cursor, names: Sequence[str], day: datetime) -> Iterator[SeriesWindows]:
-    first = day - _BACK
-    cursor.execute(
-        statement("detection/select_weeks_of_series"),
-        {"series": list(names), "first": first, "end": day},
-    )
-    for series, text in cursor.fetchall():
-        positions, seen, due = np.fromstring(text, sep=",").reshape(-1, 3).T
-        observed = np.full(window_number(day) - window_number(first), np.nan)
-        expected = observed.copy()
-        observed[positions.astype(np.int64)] = seen
-        expected[positions.astype(np.int64)] = due
-        yield SeriesWindows(series, window_number(first), observed, expected)

@@ -16,6 +16,7 @@ from vigil.calibration import SeriesWindows
 from vigil.database import statement
 from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Count
+from vigil.detection.windows_of_series import read_windows
 from vigil.deviations import longest_span
 from vigil.series_statistics import nothing_known, tails_from_json
 from vigil.windows import WINDOW, window_number
@@ -23,6 +24,7 @@ from vigil.windows import WINDOW, window_number
 _BEFORE = longest_span() - 1
 _EPOCH_DAY = date(1970, 1, 1)
 _WINDOWS_PER_DAY = 288
+_SERIES_PER_QUERY = 500
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def read_surroundings(cursor: Cursor, counts: Sequence[Count]) -> Iterator[Surro
     recent = _recent_windows(cursor, asked)
     statistics = _statistics(cursor, asked)
     for place, series in enumerate(asked):
-        yield _surroundings(series, recent.get(place), statistics.get(place, []))
+        yield _surroundings(series, recent.get(series.series), statistics.get(place, []))
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,16 @@ class _Asked:
     counts: list[Count]
 
     @property
+    def series(self) -> str:
+        return self.counts[0].series
+
+    @property
     def first(self) -> datetime:
         return self.counts[0].window_start - _BEFORE * WINDOW
 
     @property
     def end(self) -> datetime:
         return self.counts[-1].window_start + WINDOW
-
-    @property
-    def windows(self) -> int:
-        return (self.end - self.first) // WINDOW
 
 
 def _by_series(counts: Sequence[Count]) -> list[_Asked]:
@@ -86,22 +88,21 @@ def _by_series(counts: Sequence[Count]) -> list[_Asked]:
     return [_Asked(own, [counts[place] for place in own]) for own in places.values()]
 
 
-def _recent_windows(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, str]:
-    """Return position, observed and expected count of each of the windows before and between, by place."""
-    rows = [(place, own.counts[0].series, own.first, own.windows) for place, own in enumerate(asked)]
-    positions = ([position] for position in range(max((own.windows for own in asked), default=0)))
-    cursor.execute(
-        statement("detection/select_surroundings"),
-        {"series": as_json(rows), "positions": as_json(positions)},
-    )
-    return dict(cursor.fetchall())
+def _recent_windows(cursor: Cursor, asked: Sequence[_Asked]) -> dict[str, SeriesWindows]:
+    """Return the windows before and between those to judge, by series."""
+    recent: dict[str, SeriesWindows] = {}
+    for place in range(0, len(asked), _SERIES_PER_QUERY):
+        some = asked[place : place + _SERIES_PER_QUERY]
+        # Windows that are judged at once lie within a day, so that none of the series is read far too widely.
+        first, end = min(own.first for own in some), max(own.end for own in some)
+        for windows in read_windows(cursor, [own.series for own in some], first, end):
+            recent[windows.series] = windows
+    return recent
 
 
 def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, list[tuple[Any, ...]]]:
     """Return day, level and tails, by place and in the order of days."""
-    rows = [
-        (place, own.counts[0].series, own.first.date(), own.end.date()) for place, own in enumerate(asked)
-    ]
+    rows = [(place, own.series, own.first.date(), own.end.date()) for place, own in enumerate(asked)]
     cursor.execute(statement("detection/select_statistics"), {"series": as_json(rows)})
     found: dict[int, list[tuple[Any, ...]]] = {}
     for place, *row in cursor.fetchall():
@@ -109,14 +110,15 @@ def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, list[tuple
     return found
 
 
-def _surroundings(asked: _Asked, recent: str | None, statistics: Sequence[tuple[Any, ...]]) -> Surroundings:
-    first = window_number(asked.first)
-    observed = np.full(asked.windows, np.nan)
+def _surroundings(
+    asked: _Asked, recent: SeriesWindows | None, statistics: Sequence[tuple[Any, ...]]
+) -> Surroundings:
+    first, end = window_number(asked.first), window_number(asked.end)
+    observed = np.full(end - first, np.nan)
     expected = observed.copy()
     if recent:
-        positions, seen, due = np.fromstring(recent, sep=",").reshape(-1, 3).T
-        observed[positions.astype(np.int64)] = seen
-        expected[positions.astype(np.int64)] = due
+        own = slice(first - recent.first, end - recent.first)
+        observed[:], expected[:] = recent.observed[own], recent.expected[own]
     targets = np.array([window_number(count.window_start) - first for count in asked.counts])
     # A count may have changed since it was taken to be judged: then the verdict will not be kept.
     observed[targets] = [count.observed for count in asked.counts]
@@ -126,7 +128,7 @@ def _surroundings(asked: _Asked, recent: str | None, statistics: Sequence[tuple[
     newest = np.searchsorted(days, day_of_window, side="right") - 1
     return Surroundings(
         places=np.array(asked.places),
-        windows=SeriesWindows(asked.counts[0].series, first, observed, expected),
+        windows=SeriesWindows(asked.series, first, observed, expected),
         targets=targets,
         # Where a window has no day before it, `newest` is -1, which is the last: nothing known.
         levels=levels[newest],

@@ -1,5 +1,6 @@
--- Read the windows of some series in [first, end), each series as one text.
--- parameters: series (list of names, so that each is a range of the key), first, end
+-- Read the windows of some series in [first, end): their counts, and what was expected of them.
+-- parameters: series (list of names: each is a range of the key, which no column of another table would be),
+--   first, end
 -- columns: series, windows (of each its position, which is its distance from the first; observed; expected, nan
 --   where nobody judged; all of them joined by commas). Their order is not asked for: it takes most of the time.
 SELECT
