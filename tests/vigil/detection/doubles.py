@@ -32,8 +32,8 @@ def calibration_of(reach: float = 3.0) -> Calibration:
 
     It is anomalous where it lies `reach` or more off on the Anscombe scale, which are the bounds of its band:
     at 3, of 20 expected events 9 to 35 are normal, and of 5 expected ones 1 to 14. With every further `reach`
-    it is 2.7 times as rare, beginning with one window in 100. Statistics of two calm weeks have the same tail
-    on the shortest span, so that the band stays as it is.
+    it is 2.7 times as rare, beginning with one window in 100. Statistics, where there are some, bring
+    tails of all spans; the band stays as it is.
     """
     # What is divided by so much is nothing: longer spans, and the view of the level.
     tails = np.full((len(VIEWS), len(spans_on()), 2), 1e9)
