@@ -7,6 +7,7 @@ that answered.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -84,7 +85,19 @@ class ReleasedModel:
 
 def released_models(cursor: Cursor, model: str) -> list[ReleasedModel]:
     """Return every version of a model that may have answered, newest first."""
-    cursor.execute(statement("models/select_released_models"), {"model": model})
+    return _select(cursor, {"model": model, "every": True, "variants": [""]})
+
+
+def models_that_answered(cursor: Cursor, model: str, variants: Collection[str]) -> list[ReleasedModel]:
+    """Return the versions that serve as one of some variants, and the champion, newest first.
+
+    Bands of thousands of series are megabytes: who judges every minute must not read those of all versions.
+    """
+    return _select(cursor, {"model": model, "every": False, "variants": [*variants, ""]})
+
+
+def _select(cursor: Cursor, which: dict[str, Any]) -> list[ReleasedModel]:
+    cursor.execute(statement("models/select_released_models"), which)
     return [_released_model(row) for row in cursor.fetchall()]
 
 
@@ -108,7 +121,7 @@ def _released_band(content: dict[str, Any]) -> Band | Calibration | FormerBand:
 
 def champion(cursor: Cursor, model: str) -> ReleasedModel | None:
     """Return the version of a model that serves, if one does."""
-    return next((m for m in released_models(cursor, model) if m.status == "champion"), None)
+    return next((m for m in models_that_answered(cursor, model, ()) if m.status == "champion"), None)
 
 
 def newer_champion(cursor: Cursor, model: str, due_at: datetime) -> ReleasedModel | None:

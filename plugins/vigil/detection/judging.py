@@ -32,7 +32,7 @@ from vigil.detection.verdicts import Count, Verdict
 from vigil.errors import CloudError
 from vigil.features import features_of, most_at_once
 from vigil.holidays import holidays
-from vigil.released_models import ReleasedModel, champion, released_models
+from vigil.released_models import ReleasedModel, champion, models_that_answered
 from vigil.settings import Settings
 from vigil.windows import WINDOW, midnight
 
@@ -129,17 +129,19 @@ def _due(connection: Connection[Any], settings: Settings, now: datetime) -> list
 
     def select(cursor: Cursor) -> list[Count]:
         newest = now - settings.allowed_lateness - WINDOW
-        cursor.execute(
-            statement("detection/select_due_windows"), {"newest": newest, "limit": _WINDOWS_PER_STEP}
-        )
-        due = [Count(*row) for row in cursor.fetchall()]
-        if not due:
+        oldest = _select_due(cursor, newest, 1)
+        if not oldest:
             return []
-        oldest = due[0].window_start
-        end = min(oldest + _MOST_AT_ONCE, midnight(oldest) + _DAY)
-        return [count for count in due if count.window_start < end]
+        first = oldest[0].window_start
+        end = min(first + _MOST_AT_ONCE, midnight(first) + _DAY)
+        return _select_due(cursor, min(newest, end - WINDOW), _WINDOWS_PER_STEP)
 
     return in_transaction(connection, select)
+
+
+def _select_due(cursor: Cursor, newest: datetime, limit: int) -> list[Count]:
+    cursor.execute(statement("detection/select_due_windows"), {"newest": newest, "limit": limit})
+    return [Count(*row) for row in cursor.fetchall()]
 
 
 def judge(
@@ -165,7 +167,8 @@ def judge(
     """
     predictions = predictor.predict(features)
     # Read after the answer: a version has its row before its endpoint can answer with it.
-    released = in_transaction(connection, partial(released_models, model=serving.model))
+    answered = partial(models_that_answered, model=serving.model, variants=set(predictions.variants))
+    released = in_transaction(connection, answered)
     models = _who_answered(predictions, released, serving.endpoint)
     judging = partial(rule.judge, counts=counts, expected=predictions.expected, models=models)
     return in_transaction(connection, judging), predictions.calls

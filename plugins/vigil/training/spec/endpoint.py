@@ -54,19 +54,26 @@ class Shifting(Part):
             raise ValueError("linear shifting takes steps of 10 to 50 percent: raise step_percent")
         if self.alarms and not (self.wait_s or self.bake_s):
             raise ValueError("alarms are watched during wait_s and bake_s, and both are 0: raise one of them")
-        if self._waits_s >= self.longest_s:
-            raise ValueError(
-                f"the waits of {self.traffic} shifting and bake_s ({self._waits_s} s together) do not fit "
-                f"into longest_s ({self.longest_s} s): raise it"
-            )
+        # A hundred machines can be parted as any percentage wants it.
+        self.refuse_waits_that_do_not_fit(instances=100)
         return self
 
-    @property
-    def _waits_s(self) -> int:
-        """Return how long it waits in all; with few machines there are fewer steps, never more."""
+    def refuse_waits_that_do_not_fit(self, instances: int) -> None:
+        """Check that there is time for all waits with so many machines.
+
+        Raises:
+            ValueError: there is not.
+        """
+        waits_s = self.wait_s + self.bake_s
         if self.traffic == "linear" and self.step_percent:
-            return (ceil(100 / self.step_percent) - 1) * self.wait_s + self.bake_s
-        return self.wait_s + self.bake_s
+            # A step is whole machines, so that there may be more steps than the percentage says.
+            step = max(1, instances * self.step_percent // 100)
+            waits_s = (ceil(instances / step) - 1) * self.wait_s + self.bake_s
+        if waits_s >= self.longest_s:
+            raise ValueError(
+                f"the waits of {self.traffic} shifting and bake_s ({waits_s} s together) do not fit "
+                f"into longest_s ({self.longest_s} s): raise it"
+            )
 
 
 class Endpoint(Part):
@@ -118,6 +125,7 @@ class Endpoint(Part):
                 f"{traffic} shifting needs two instances or more, or there is nothing to take a part of: "
                 "raise instance_count, or choose all_at_once"
             )
+        self.shifting.refuse_waits_that_do_not_fit(self.instance_count or 1)
         return self
 
     @property

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from local_aws.sagemaker.guardrails import read_guardrails
 from vigil.release.shifting import Shifting as Request
-from vigil.training.spec.endpoint import Shifting
+from vigil.training.spec.endpoint import Endpoint, Shifting
 
 TRAFFIC = st.sampled_from(["all_at_once", "canary", "linear"])
 
 
+@example("linear", 10, 34, 0, 600, 19)
 @given(
     TRAFFIC,
     st.none() | st.integers(1, 50),
@@ -24,18 +25,23 @@ def test_what_the_spec_accepts_is_not_refused_after_the_training(
     traffic: str, step: int | None, wait_s: int, bake_s: int, longest_s: int, count: int
 ) -> None:
     try:
-        shifting = Shifting.model_validate(
+        endpoint = Endpoint.model_validate(
             {
-                "traffic": traffic,
-                "step_percent": step,
-                "wait_s": wait_s,
-                "bake_s": bake_s,
-                "longest_s": longest_s,
+                "name": "small",
+                "instance_type": "ml.m5.large",
+                "instance_count": count,
+                "shifting": {
+                    "traffic": traffic,
+                    "step_percent": step,
+                    "wait_s": wait_s,
+                    "bake_s": bake_s,
+                    "longest_s": longest_s,
+                },
             }
         )
     except ValidationError:
         return
-    config = Request(**shifting.model_dump()).deployment_config()
+    config = Request(**endpoint.shifting.model_dump()).deployment_config()
     plan = [{"VariantName": "v1", "InitialInstanceCount": count}]
     assert read_guardrails(config or {}, plan).parts[-1] == 1
 
