@@ -104,12 +104,12 @@ def test_the_three_dags_turn_the_loop(
     outcome = returned(run, "collect_judge_alert")
     assert outcome["judged"]["judged"] >= 1
     assert outcome["relayed"] == {"published": outcome["judged"]["alerts"], "failed": 0}
-    message = aws.client("sqs").receive_message(
-        QueueUrl=queue, MessageAttributeNames=["All"], WaitTimeSeconds=5
-    )["Messages"][0]
-    identity = message["MessageAttributes"]["identity"]["StringValue"]
-    assert identity == f"orders/{pipeline:%Y%m%dT%H%MZ}/opened/1"
-    assert "orders" in message["Body"]
+    messages = aws.client("sqs").receive_message(
+        QueueUrl=queue, MessageAttributeNames=["All"], MaxNumberOfMessages=10, WaitTimeSeconds=5
+    )["Messages"]
+    told = {message["MessageAttributes"]["identity"]["StringValue"]: message["Body"] for message in messages}
+    # Of another series, too, a false incident may be told once a month.
+    assert "orders" in told[f"orders/{pipeline:%Y%m%dT%H%MZ}/opened/1"]
 
     # History is judged without telling anybody.
     day = datetime.combine(pipeline.date() - timedelta(days=2), datetime.min.time())

@@ -410,9 +410,9 @@ def test_nothing_outlives_the_server_and_nothing_is_resumed(tmp_path, number):
         if number == signal.SIGKILL:
             saved = kept.stat().st_mtime_ns if kept.exists() else 0
             first.ec2.create_tags(Resources=[ends], Tags=[{"Key": "a", "Value": "b"}])
-            wait_until(lambda: kept.exists() and kept.stat().st_mtime_ns > saved, 5)
+            wait_until(lambda: kept.exists() and kept.stat().st_mtime_ns > saved, 30)
         first.server.end(number)
-    wait_until(lambda: not processes_with(mark), 10)
+    wait_until(lambda: not processes_with(mark), 30)
     with cloud(state_dir) as second:
         assert second.state(ends) == "terminated"
         assert second.state(stops) == "stopped"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from pymysql.cursors import Cursor
 
 from vigil.calibration import SeriesWindows
 from vigil.database import statement
-from vigil.detection.rows import as_json
 from vigil.detection.verdicts import Count
 from vigil.detection.windows_of_series import read_windows
 from vigil.deviations import longest_span
@@ -25,6 +24,8 @@ _BEFORE = longest_span() - 1
 _EPOCH_DAY = date(1970, 1, 1)
 _WINDOWS_PER_DAY = 288
 _SERIES_PER_QUERY = 500
+# Nobody drew statistics for so long: those of the calibration are newer.
+_OLDEST_STATISTICS = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def read_surroundings(cursor: Cursor, counts: Sequence[Count]) -> Iterator[Surro
     asked = _by_series(counts)
     recent = _recent_windows(cursor, asked)
     statistics = _statistics(cursor, asked)
-    for place, series in enumerate(asked):
-        yield _surroundings(series, recent.get(series.series), statistics.get(place, []))
+    for series in asked:
+        yield _surroundings(series, recent.get(series.series), statistics.get(series.series, []))
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,22 @@ def _recent_windows(cursor: Cursor, asked: Sequence[_Asked]) -> dict[str, Series
     return recent
 
 
-def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[int, list[tuple[Any, ...]]]:
-    """Return day, level and tails, by place and in the order of days."""
-    rows = [(place, own.series, own.first.date(), own.end.date()) for place, own in enumerate(asked)]
-    cursor.execute(statement("detection/select_statistics"), {"series": as_json(rows)})
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for place, *row in cursor.fetchall():
-        found.setdefault(place, []).append(tuple(row))
+def _statistics(cursor: Cursor, asked: Sequence[_Asked]) -> dict[str, list[tuple[Any, ...]]]:
+    """Return day, level and tails by series, in the order of days; older ones if none were drawn lately."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for place in range(0, len(asked), _SERIES_PER_QUERY):
+        some = asked[place : place + _SERIES_PER_QUERY]
+        earliest, last = min(own.first for own in some), max(own.end for own in some)
+        cursor.execute(
+            statement("detection/select_statistics"),
+            {
+                "series": [own.series for own in some],
+                "first": (earliest - _OLDEST_STATISTICS).date(),
+                "last": last.date(),
+            },
+        )
+        for series, *row in cursor.fetchall():
+            found.setdefault(series, []).append(tuple(row))
     return found
 
 

@@ -139,6 +139,8 @@ def test_the_newest_statistics_that_are_not_of_a_later_day_are_taken(
     rows(keep, date(2026, 3, 5), tails(1e6, 0.001))
     assert sides(judge(ONE_A_MONTH, window)) == ["high"]
     rows(keep, date(2026, 1, 1), tails(1e6, 1e5))
+    assert sides(judge(ONE_A_MONTH, window)) == ["high"], "they are older than the calibration"
+    rows(keep, date(2026, 2, 20), tails(1e6, 1e5))
     assert sides(judge(ONE_A_MONTH, window)) == ["normal"]
     rows(keep, date(2026, 3, 3), tails(1e6, 1.5))
     assert sides(judge(ONE_A_MONTH, window)) == ["high"]
