@@ -128,7 +128,9 @@ def judge_period(
         for first, last in _steps(start, min(end, closed_before)):
             keep_statistics(connection, midnight(first))
             histories = _histories(connection, first, last)
-            in_bulk = bulk is not None and pipeline.bulk.is_for(len(histories) * ((last - first) // WINDOW))
+            windows = len(histories) * ((last - first) // WINDOW)
+            # Of windows that nobody judged there are few, whatever the number of series.
+            in_bulk = bulk is not None and not only_unjudged and pipeline.bulk.is_for(windows)
             asked = bulk(serving) if bulk and in_bulk else predictor
             for some in _some_at_a_time(histories, _SERIES_PER_JOB if in_bulk else _SERIES_PER_STEP):
                 total = _sum(total, judging.judge(some, asked, first, last, only_unjudged))

@@ -13,7 +13,7 @@ import numpy as np
 from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
-from vigil.aws import S3Location, aws_name
+from vigil.aws import S3Location, aws_name, content_hash
 from vigil.detection.predicting import Predictions
 from vigil.errors import CloudError
 from vigil.predictions import CSV, predictions_of, request_body
@@ -54,8 +54,8 @@ class Machines:
 class TransformPredictor:
     """Runs one transform job for each question.
 
-    A job's name follows from run and rows, so that a task that was killed and tries again adopts the job of
-    its first try.
+    A job's name follows from run, version and rows, so that a task that was killed and tries again adopts
+    the job of its first try.
 
     Attributes:
         sagemaker: client.
@@ -82,8 +82,11 @@ class TransformPredictor:
         Raises:
             CloudError: the job failed, was stopped or took too long, or its answer cannot be used.
         """
+        if not len(features):
+            return Predictions(np.empty(0), [], 0)
         with tempfile.TemporaryFile() as file:
-            digest = _write(file, features)
+            # Another version may serve when the run is tried again: its answers are other ones.
+            digest = content_hash([self.model.model_version, _write(file, features)], _HASH_DIGITS)
             place = self.prefix / self.run / digest
             file.seek(0)
             self.s3.upload_fileobj(file, place.bucket, (place / _INPUT).key)
@@ -163,4 +166,4 @@ def _write(file: BinaryIO, features: NDArray[np.float64]) -> str:
         text = request_body(features[start : start + _ROWS_AT_ONCE].tolist()) + b"\n"
         digest.update(text)
         file.write(text)
-    return digest.hexdigest()[:_HASH_DIGITS]
+    return digest.hexdigest()

@@ -128,3 +128,14 @@ def test_an_output_that_is_gone_is_told(predictor: TransformPredictor) -> None:
             predictor.s3.delete_object(Bucket=predictor.prefix.bucket, Key=found["Key"])
     with pytest.raises(CloudError, match=r"its output .* is gone: trigger a new run"):
         predictor.predict(FEATURES)
+
+
+def test_of_no_windows_nobody_is_asked(predictor: TransformPredictor) -> None:
+    assert predictor.predict(FEATURES[:0]).calls == 0
+    assert jobs_of(predictor) == []
+
+
+def test_another_version_is_another_job(predictor: TransformPredictor) -> None:
+    predictor.predict(FEATURES[:5])
+    replace(predictor, model=replace(predictor.model, model_version="event-counts/2")).predict(FEATURES[:5])
+    assert jobs_of(predictor) == ["Completed"] * 2
