@@ -1,6 +1,6 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs clean demo test lint nab bench lock
+.PHONY: help install up down status logs clean demo test nab bench lock .env
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -8,7 +8,7 @@ DATA ?= include/sample-data
 export PYTHON
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:  ## Create .venv from the lock, and fetch a database server if there is none
 	@bash local_stack/install.sh
@@ -31,6 +31,9 @@ logs: install  ## Show the end of the logs; P=name for one process
 
 clean: install  ## Stop the stack and delete what it stored
 	@$(VENV)/python -m local_stack clean
+
+.env:  ## Make the secrets of docker-compose.yaml
+	@bash local_stack/dotenv.sh
 
 test: install  ## Run every check and test
 	@$(VENV)/ruff check .

@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from local_stack.airflow import prepare_metadata
 from local_stack.errors import DemoError
-from local_stack.lifecycle import bring_down, bring_up, clean
-from local_stack.processes import AIRFLOW_PARTS, Processes
+from local_stack.lifecycle import bring_down, bring_up, clean, start_services
+from local_stack.processes import Processes
 from local_stack.stack import ADMIN, VAR, Stack, open_stack
 from vigil.errors import VigilError
 
@@ -27,7 +28,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 def up() -> None:
     """Start database, embedded AWS and Airflow, and leave them running."""
     stack = open_stack()
-    bring_up(stack, lambda line: console.print(f"  {line}"))
+    bring_up(stack, _print_step)
     print_login(stack)
 
 
@@ -92,12 +93,22 @@ def demo(
     raise typer.Exit(run_demo(folder, keep, console))
 
 
-@app.command("run-airflow", hidden=True)
-def run_airflow(part: str, folder: Path) -> None:
-    """Become one of Airflow's processes, with the stack's environment."""
-    if part not in AIRFLOW_PARTS:
-        raise typer.BadParameter(f"{part} is none of {', '.join(AIRFLOW_PARTS)}")
-    os.execvpe("airflow", ["airflow", part], open_stack(folder).environment())  # noqa: S606 - no shell is wanted
+@app.command(hidden=True)
+def prepare() -> None:
+    """Make everything ready for processes that somebody else runs, as docker compose does."""
+    stack = open_stack()
+    start_services(stack, _print_step)
+    prepare_metadata(stack)
+
+
+@app.command(context_settings={"ignore_unknown_options": True}, hidden=True)
+def airflow(
+    arguments: Annotated[list[str], typer.Argument(help="As of the command `airflow`.")],
+    stack_folder: Annotated[Path, typer.Option(help="Of the stack.")] = VAR / "stack",
+) -> None:
+    """Become Airflow's command, with the stack's environment."""
+    environment = open_stack(stack_folder).environment()
+    os.execvpe("airflow", ["airflow", *arguments], environment)  # noqa: S606 - no shell is wanted
 
 
 @app.command("environment")
@@ -108,6 +119,10 @@ def show_environment() -> None:
         if name.startswith(own):
             quoted = value.replace("'", "'\"'\"'")
             print(f"export {name}='{quoted}'")
+
+
+def _print_step(line: str) -> None:
+    console.print(f"  {line}")
 
 
 def print_login(stack: Stack) -> None:

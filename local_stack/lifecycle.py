@@ -54,15 +54,8 @@ def start_services(
         tell: is told what is going on, a line at a time.
         further_settings: options of the section [vigil] beyond those that provisioning finds.
     """
-    processes = Processes(stack)
-    if stack.uses_private_database:
-        tell("preparing the database")
-        stack.mariadb.prepare()
-    processes.start()
-    tell("starting the database and the embedded AWS")
-    processes.start_group(SERVICES)
-    if stack.uses_private_database:
-        stack.mariadb.wait_until_ready()
+    if not stack.external:
+        _start_services(stack, tell)
     for migration in migrate(stack.database):
         tell(f"migrated the database: {migration.name}")
     _wait_for_aws(stack)
@@ -74,9 +67,10 @@ def start_services(
 
 def start_airflow(stack: Stack, tell: Tell) -> AirflowApi:
     """Start Airflow; return a client that is logged in, once all of its parts are healthy."""
-    tell("starting Airflow")
-    prepare_metadata(stack)
-    Processes(stack).start_group(AIRFLOW)
+    if not stack.external:
+        tell("starting Airflow")
+        prepare_metadata(stack)
+        Processes(stack).start_group(AIRFLOW)
     api = AirflowApi(stack)
     api.wait_until_healthy()
     api.log_in()
@@ -86,7 +80,8 @@ def start_airflow(stack: Stack, tell: Tell) -> AirflowApi:
 
 def bring_down(stack: Stack) -> None:
     """Stop everything that the stack runs; what it stored stays."""
-    Processes(stack).stop()
+    if not stack.external:
+        Processes(stack).stop()
 
 
 def clean() -> None:
@@ -94,6 +89,18 @@ def clean() -> None:
     for folder in (PROJECT / name for name in _MADE_HERE):
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _start_services(stack: Stack, tell: Tell) -> None:
+    processes = Processes(stack)
+    if stack.uses_private_database:
+        tell("preparing the database")
+        stack.mariadb.prepare()
+    processes.start()
+    tell("starting the database and the embedded AWS")
+    processes.start_group(SERVICES)
+    if stack.uses_private_database:
+        stack.mariadb.wait_until_ready()
 
 
 def _wait_for_aws(stack: Stack) -> None:

@@ -21,6 +21,7 @@ from local_stack.stack import PROJECT, Stack
 SERVICES = "services"
 AIRFLOW = "airflow"
 AIRFLOW_PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+_LOCAL_STACK = (sys.executable, "-m", "local_stack")
 _STOP_LIMIT_S = 40
 _START_LIMIT_S = 20
 
@@ -80,7 +81,7 @@ class Processes:
                 Program(
                     AIRFLOW,
                     f"airflow-{part}",
-                    [sys.executable, "-m", "local_stack", "run-airflow", part, str(stack.folder)],
+                    [*_LOCAL_STACK, "airflow", "--stack-folder", str(stack.folder), part],
                     {},
                 )
                 for part in AIRFLOW_PARTS

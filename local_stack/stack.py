@@ -7,22 +7,27 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from local_stack.mariadb import MariaDB
 from local_stack.ports import free_port
 from vigil.database import Database
+from vigil.errors import SettingsError
 from vigil.settings import parse_connection
 
 PROJECT = Path(__file__).resolve().parents[1]
 VAR = PROJECT / "var"
 USER_DATABASE = "VIGIL_DATABASE"
+# Set to "external" where somebody else runs the processes, as docker compose does.
+PROCESSES = "VIGIL_PROCESSES"
 REGION = "eu-west-1"
 ADMIN = "admin"
 
 _WANTED_PORTS = {"airflow": 8793, "database": 13306, "local_aws": 14566, "supervisor": 19001}
 _LOG_SERVER = "log_server"
+_LOG_SERVER_PORT = 8794
+_GIVEN_PREFIX = "VIGIL_SECRET_"
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,13 @@ class Stack:
         folder: everything that the stack writes; `make clean` deletes it.
         ports: by process, all on 127.0.0.1.
         secrets: generated when the stack was first set up.
+        external: somebody else starts and stops its processes.
     """
 
     folder: Path
     ports: Mapping[str, int]
     secrets: Secrets
+    external: bool = False
 
     @property
     def airflow_url(self) -> str:
@@ -120,9 +127,8 @@ class Stack:
             "schema": database.name,
             "extra": {"ssl_ca": database.ca_file} if database.ca_file else {},
         }
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_"))
-        }
+        given = {name: value for name, value in os.environ.items() if name.startswith(("AIRFLOW", "AWS_"))}
+        inherited = {name: value for name, value in os.environ.items() if name not in given}
         return {
             **inherited,
             **self.aws_environment(),
@@ -131,6 +137,8 @@ class Stack:
             "AIRFLOW_CONN_VIGIL_DATABASE": json.dumps(connection),
             **{f"AIRFLOW__VIGIL__{name.upper()}": str(value) for name, value in settings.items()},
             **_read_json(self.extra_environment_file),
+            # Who runs the processes may say what they need; a person's own shell may not.
+            **(given if self.external else {}),
         }
 
     def _airflow_environment(self) -> dict[str, str]:
@@ -173,6 +181,10 @@ def open_stack(folder: Path = VAR / "stack") -> Stack:
     # The processes run in a folder of their own.
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if os.environ.get(PROCESSES) == "external":
+        return Stack(
+            folder, {**_WANTED_PORTS, _LOG_SERVER: _LOG_SERVER_PORT}, _given_secrets(), external=True
+        )
     ports_file = folder / "ports.json"
     if not ports_file.exists():
         ports = {name: free_port(port) for name, port in {**_WANTED_PORTS, _LOG_SERVER: 0}.items()}
@@ -188,3 +200,17 @@ def open_stack(folder: Path = VAR / "stack") -> Stack:
         )
         secrets_file.write_text(json.dumps(asdict(made), indent=2))
     return Stack(folder, json.loads(ports_file.read_text()), Secrets(**json.loads(secrets_file.read_text())))
+
+
+def _given_secrets() -> Secrets:
+    """Read the secrets of a stack whose processes somebody else runs.
+
+    Raises:
+        SettingsError: one is missing.
+    """
+    names = [field.name for field in fields(Secrets)]
+    missing = [name for name in names if not os.environ.get(f"{_GIVEN_PREFIX}{name.upper()}")]
+    if missing:
+        variables = ", ".join(f"{_GIVEN_PREFIX}{name.upper()}" for name in missing)
+        raise SettingsError(f"{variables} must be set where {PROCESSES} is external: `make .env` makes them.")
+    return Secrets(**{name: os.environ[f"{_GIVEN_PREFIX}{name.upper()}"] for name in names})

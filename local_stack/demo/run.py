@@ -88,14 +88,9 @@ def run_demo(folder: Path, keep: bool, console: Console) -> int:
     """
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    stack_folder = folder / "stack"
-    if stack_folder.exists():
-        bring_down(open_stack(stack_folder))
-        shutil.rmtree(stack_folder)
+    stack = _fresh_stack(folder / "stack")
     moment = now()
-    demo = Demo(
-        folder, open_stack(stack_folder), Plan.beginning_at(load_sample(moment), moment), console, began
-    )
+    demo = Demo(folder, stack, Plan.beginning_at(load_sample(moment), moment), console, began)
     try:
         summary = _turn_the_loop(demo)
     finally:
@@ -112,6 +107,17 @@ def run_demo(folder: Path, keep: bool, console: Console) -> int:
         f"{'All of it happened' if summary['ok'] else 'The demo failed'}, in {summary['elapsed_s']:.0f} s."
     )
     return 0 if summary["ok"] else 1
+
+
+def _fresh_stack(folder: Path) -> Stack:
+    """Return an empty stack, or the one whose processes somebody else runs; it must be new."""
+    shared = open_stack()
+    if shared.external:
+        return shared
+    if folder.exists():
+        bring_down(open_stack(folder))
+        shutil.rmtree(folder)
+    return open_stack(folder)
 
 
 def _turn_the_loop(demo: Demo) -> dict[str, Any]:
