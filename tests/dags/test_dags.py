@@ -22,6 +22,7 @@ INVENTORY = {
     "sweep_training_stacks": "sweep_training_stacks.py",
     "check_model_health": "check_model_health.py",
     "snooze_alerts": "snooze_alerts.py",
+    "migrate_database": "migrate_database.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)
