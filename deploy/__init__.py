@@ -1,0 +1,1 @@
+"""From this checkout to an account: the CloudFormation templates, and what builds, uploads and removes."""
