@@ -6,8 +6,8 @@ deployment runs it, and it may be run by hand at any time; when there is nothing
 Migrations go forward only, and the code before a migration works with the tables after it. So nothing has to
 be paused, and a roll-back of the code leaves the tables as they are.
 
-**When a run fails**, what was applied stays, and the next run goes on with the migration that failed: each can
-be run twice.
+**When a run fails**, what was applied stays, and the next run goes on with the migration that failed: each
+can be run twice.
 
 | it says | do |
 |---|---|
