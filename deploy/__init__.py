@@ -1,1 +1,1 @@
-"""From this checkout to an account: the CloudFormation templates, and what builds, uploads and removes."""
+"""What a deployment consists of: CloudFormation templates, and what brings them about."""

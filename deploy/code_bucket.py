@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deploy.errors import DeploymentError
+from deploy.errors import DeployError
 
 DAGS = "dags/"
 INCLUDE = f"{DAGS}include/"
@@ -89,12 +89,12 @@ class CodeBucket:
         """Return an earlier deployment.
 
         Raises:
-            DeploymentError: there is none of that name; the message names the last ones.
+            DeployError: there is none of that name; the message names the last ones.
         """
         record = self._read_record(f"{_HISTORY}{name}.json")
         if record is None:
             known = self.history()[-5:]
-            raise DeploymentError(f"There is no deployment {name!r}: the last ones are {', '.join(known)}.")
+            raise DeployError(f"There is no deployment {name!r}: the last ones are {', '.join(known)}.")
         return record
 
     def history(self) -> list[str]:
@@ -147,7 +147,7 @@ class CodeBucket:
         """Make earlier versions of files the newest ones again; return what S3 made of them.
 
         Raises:
-            DeploymentError: a version has expired.
+            DeployError: a version has expired.
         """
 
         def copy(key: str) -> StoredFile:
@@ -157,7 +157,7 @@ class CodeBucket:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion", "404"):
                     raise
-                raise DeploymentError(
+                raise DeployError(
                     f"{key} of deployment {earlier.name} is no longer in the bucket {self.name}, which keeps "
                     "old versions for a limited time: check out the commit it was made from, and deploy that."
                 ) from error
@@ -173,7 +173,7 @@ class CodeBucket:
             answer = self.s3.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
             if answer.get("Errors"):
                 first = answer["Errors"][0]
-                raise DeploymentError(f"{first['Key']} could not be deleted: {first['Message']}")
+                raise DeployError(f"{first['Key']} could not be deleted: {first['Message']}")
 
     def record(self, files: Mapping[str, StoredFile], now: datetime) -> Deployment:
         """Write down that a deployment is finished."""
@@ -193,7 +193,7 @@ class CodeBucket:
             take_over: go on although somebody else deploys, or was killed while deploying.
 
         Raises:
-            DeploymentError: somebody else deploys; the message says who, since when, and what to do.
+            DeployError: somebody else deploys; the message says who, since when, and what to do.
         """
         note = json.dumps({"by": by, "since": datetime.now(UTC).isoformat(timespec="seconds")}).encode()
         condition = {} if take_over else {"IfNoneMatch": "*"}
@@ -202,7 +202,7 @@ class CodeBucket:
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (409, 412):
                 raise
-            raise DeploymentError(self._who_deploys()) from error
+            raise DeployError(self._who_deploys()) from error
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from deploy.errors import DeploymentError
+from deploy.errors import DeployError
 from vigil.settings import explain
 
 FOLDER = Path(__file__).parent / "environments"
@@ -79,25 +79,25 @@ def load_environment(name: str, folder: Path = FOLDER) -> Environment:
     """Read an environment's file.
 
     Raises:
-        DeploymentError: there is no such file, or it cannot be used; the message names every mistake.
+        DeployError: there is no such file, or it cannot be used; the message names every mistake.
     """
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     file = folder / f"{name}.yaml"
     if not _NAME.fullmatch(name) or not file.is_file():
-        raise DeploymentError(
+        raise DeployError(
             f"There is no environment {name!r}: write {folder.name}/{name or 'name'}.yaml after "
             f"{folder.name}/example.yaml, or say ENV= one of {', '.join(known)}."
         )
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise DeploymentError(f"{file.name} is no YAML: {error}") from error
+        raise DeployError(f"{file.name} is no YAML: {error}") from error
     if not isinstance(content, dict):
-        raise DeploymentError(f"{file.name} holds no keys: write it after {folder.name}/example.yaml.")
+        raise DeployError(f"{file.name} holds no keys: write it after {folder.name}/example.yaml.")
     try:
         return Environment.model_validate({"name": name, **content})
     except ValidationError as error:
-        raise DeploymentError(explain(error, f"the environment {file.name}", Environment)) from error
+        raise DeployError(explain(error, f"the environment {file.name}", Environment)) from error
 
 
 def check_parameters(environment: Environment, declared: Iterable[str], templates: Iterable[str]) -> None:
@@ -109,17 +109,17 @@ def check_parameters(environment: Environment, declared: Iterable[str], template
         templates: names of all templates.
 
     Raises:
-        DeploymentError: a parameter or a template that is left out does not exist.
+        DeployError: a parameter or a template that is left out does not exist.
     """
     unknown = sorted(environment.parameters.keys() - set(declared))
     if unknown:
-        raise DeploymentError(
+        raise DeployError(
             f"The environment {environment.name} gives {', '.join(unknown)}, which no template takes: "
             f"correct the name, or remove it. There are {', '.join(sorted(set(declared)))}."
         )
     strange = sorted(environment.leave_out - set(templates))
     if strange:
-        raise DeploymentError(
+        raise DeployError(
             f"The environment {environment.name} leaves out {', '.join(strange)}, which is no template: "
             f"there are {', '.join(templates)}."
         )
@@ -133,7 +133,7 @@ def check_account(environment: Environment, identity: Mapping[str, str]) -> None
         identity: as `sts:GetCallerIdentity` answers.
     """
     if identity["Account"] != environment.account:
-        raise DeploymentError(
+        raise DeployError(
             f"The environment {environment.name} belongs to account {environment.account}, and your "
             f"credentials ({identity['Arn']}) to {identity['Account']}: choose another AWS_PROFILE, or "
             "correct the file."

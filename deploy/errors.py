@@ -1,7 +1,7 @@
-"""Errors of a deployment that a person is meant to read."""
+"""What can go wrong in a deployment."""
 
 from __future__ import annotations
 
 
-class DeploymentError(Exception):
-    """A deployment cannot go on; the message says why, and the way out."""
+class DeployError(RuntimeError):
+    """Something is missing or refused; the message says what, why and the way out."""

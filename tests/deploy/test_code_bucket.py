@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from deploy.code_bucket import CodeBucket, Deployment, FileChanges
-from deploy.errors import DeploymentError
+from deploy.errors import DeployError
 from vigil.aws import Aws
 
 NOW = datetime(2026, 11, 21, 9, 15, tzinfo=UTC)
@@ -90,20 +90,20 @@ def test_a_version_that_has_expired_is_named_with_the_way_out(bucket):
     deploy(bucket, {"dags/a.py": b"b"})
     version = first.files["dags/a.py"].version
     bucket.s3.delete_object(Bucket=bucket.name, Key="dags/a.py", VersionId=version)
-    with pytest.raises(DeploymentError, match=r"dags/a.py .* check out the commit"):
+    with pytest.raises(DeployError, match=r"dags/a.py .* check out the commit"):
         bucket.restore(["dags/a.py"], first)
 
 
 def test_an_unknown_deployment_is_answered_by_the_last_ones(bucket):
     deployment = deploy(bucket, FIRST)
-    with pytest.raises(DeploymentError, match=deployment.name):
+    with pytest.raises(DeployError, match=deployment.name):
         bucket.deployment("yesterday")
 
 
 def test_two_deployments_at_once_do_not_mix(bucket):
     with bucket.locked("me"):
         with (
-            pytest.raises(DeploymentError, match=r"me has been deploying .* TAKE_OVER=1"),
+            pytest.raises(DeployError, match=r"me has been deploying .* TAKE_OVER=1"),
             bucket.locked("you"),
         ):
             pass

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.environment import check_account, check_parameters, load_environment
-from deploy.errors import DeploymentError
+from deploy.errors import DeployError
 
 GOOD = """
 account: "111122223333"
@@ -45,14 +45,14 @@ def test_values_become_what_cloudformation_takes(tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_the_way_out(tmp_path, text, said):
-    with pytest.raises(DeploymentError, match=said.replace("?", r"\?")):
+    with pytest.raises(DeployError, match=said.replace("?", r"\?")):
         load(tmp_path, text)
 
 
 @pytest.mark.parametrize("name", ["none", "", "../prod", "prod/../prod"])
 def test_a_name_without_a_file_is_answered_by_those_that_there_are(tmp_path, name):
     load(tmp_path, GOOD)
-    with pytest.raises(DeploymentError, match="one of prod"):
+    with pytest.raises(DeployError, match="one of prod"):
         load_environment(name, tmp_path)
 
 
@@ -60,14 +60,14 @@ def test_what_no_template_takes_is_refused(tmp_path):
     environment = load(tmp_path, GOOD)
     declared = ["PrivateSubnetIds", "MaxWorkers", "DeletionProtection"]
     check_parameters(environment, declared, ["network", "storage"])
-    with pytest.raises(DeploymentError, match="gives MaxWorkers, which no template takes"):
+    with pytest.raises(DeployError, match="gives MaxWorkers, which no template takes"):
         check_parameters(environment, ["PrivateSubnetIds", "DeletionProtection"], ["network"])
-    with pytest.raises(DeploymentError, match="leaves out network, which is no template"):
+    with pytest.raises(DeployError, match="leaves out network, which is no template"):
         check_parameters(environment, declared, ["storage"])
 
 
 def test_credentials_of_another_account_deploy_nothing(tmp_path):
     environment = load(tmp_path, GOOD)
     check_account(environment, {"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/me"})
-    with pytest.raises(DeploymentError, match="belongs to account 111122223333"):
+    with pytest.raises(DeployError, match="belongs to account 111122223333"):
         check_account(environment, {"Account": "999922223333", "Arn": "arn:aws:iam::999922223333:user/me"})
