@@ -12,10 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from deploy.stacks import bring_about
+from deploy.templates import read_template
 from local_stack.airflow import every
 from local_stack.lifecycle import bring_down
 from local_stack.ports import free_port
-from local_stack.stack import PROJECT, REGION, Stack, open_stack
+from local_stack.stack import REGION, Stack, open_stack
 from vigil.aws import Aws
 from vigil.settings import parse_settings
 from vigil.stacks.config import parse_config
@@ -37,7 +39,6 @@ HANGS = "#!/bin/bash\nexec sleep 100000\n"
 KILLS_THE_RUNNER_AND_HANGS = "#!/bin/bash\nkill -9 -1\nexec sleep 100000\n"
 AT_ONCE = 4
 
-_TEMPLATE = PROJECT / "deploy" / "training-stacks.yaml"
 _SCRIPT = "bench/script.sh"
 _LOOK_S = 0.25
 _TELL_S = 30.0
@@ -202,18 +203,10 @@ def airflows_ground(stack: Stack) -> Ground:
 
 def ground_apart(aws: Aws, environment: str, bucket: str) -> Ground:
     """Make the ground of another environment, by the same template; no sweep of Airflow's looks at it."""
-    cloudformation = aws.client("cloudformation")
-    name = f"{environment}-training-stacks"
-    parameters = {"Environment": environment, "BucketName": bucket}
-    cloudformation.create_stack(
-        StackName=name,
-        TemplateBody=_TEMPLATE.read_text(encoding="utf-8"),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    (made,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]}
+    key = aws.client("kms").describe_key(KeyId="alias/vigil-local")["KeyMetadata"]["Arn"]
+    known = {"BucketName": bucket, "KeyArn": key}
+    template = read_template("training-stacks")
+    outputs = bring_about(aws.client("cloudformation"), environment, template, known, poll_s=1)
     return Ground(
         environment=environment,
         region=REGION,

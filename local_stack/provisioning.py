@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from deploy.stacks import bring_about
+from deploy.templates import read_template, vigil_settings
 
-from local_stack.stack import PROJECT
-
-STACK_NAME = "vigil-local"
-TRAINING_STACKS_NAME = f"{STACK_NAME}-training-stacks"
+# A laptop has a database of its own, and its Airflow runs beside the embedded AWS, not in it.
+TEMPLATES = ("storage", "pipeline", "training-stacks", "roles")
+ENVIRONMENT = "local"
+_POLL_S = 0.2
 
 
 def provision(cloudformation: Any, parameters: dict[str, str] | None = None) -> dict[str, str]:
@@ -19,68 +20,23 @@ def provision(cloudformation: Any, parameters: dict[str, str] | None = None) -> 
 
     Args:
         cloudformation: client.
-        parameters: of the pipeline's template; the environment holds for both.
+        parameters: of the templates, by name.
     """
-    given = parameters or {}
-    outputs = _bring_about(cloudformation, STACK_NAME, "pipeline.yaml", given)
-    same = {key: value for key, value in given.items() if key == "Environment"}
-    own = {"BucketName": outputs["BucketName"], "AlarmTopicArn": outputs["OperationsTopicArn"]}
-    return outputs | _bring_about(cloudformation, TRAINING_STACKS_NAME, "training-stacks.yaml", same | own)
+    known = {"Environment": ENVIRONMENT, **(parameters or {})}
+    outputs: dict[str, str] = {}
+    for name in TEMPLATES:
+        template = read_template(name)
+        outputs |= bring_about(cloudformation, known["Environment"], template, {**known, **outputs}, _POLL_S)
+    return outputs
 
 
 def write_settings(outputs: dict[str, str], file: Path, further: dict[str, Any]) -> None:
-    """Write the options of the section [vigil]: the templates' outputs, and what the laptop adds."""
+    """Write the options of the section [vigil]: as on Amazon MWAA, and what the laptop adds."""
     settings = {
-        "bucket": outputs["BucketName"],
-        "alert_topic_arn": outputs["AlertTopicArn"],
-        "sagemaker_role_arn": outputs["SageMakerRoleArn"],
-        "operations_topic_arn": outputs["OperationsTopicArn"],
-        "image_push_queue_url": outputs["ImagePushQueueUrl"],
-        "environment": outputs["Environment"],
-        "training_stack_role_arn": outputs["StackRoleArn"],
-        "schedule_role_arn": outputs["SchedulerRoleArn"],
-        "schedule_group": outputs["ScheduleGroupName"],
-        "schedule_dead_letter_arn": outputs["DeleteDeadLetterQueueArn"],
-        "instance_boundary_arn": outputs["InstanceBoundaryArn"],
+        # Its database is reached by the loopback interface only, and has no certificate.
+        **vigil_settings({**outputs, "DatabaseCaFile": ""}),
         # The embedded AWS's jobs take seconds.
         "poll_interval_s": 0.5,
         **further,
     }
     file.write_text(json.dumps(settings, indent=2))
-
-
-def _bring_about(cloudformation: Any, name: str, template: str, parameters: dict[str, str]) -> dict[str, str]:
-    """Create or update one stack; return its outputs."""
-    request = {
-        "StackName": name,
-        "TemplateBody": (PROJECT / "deploy" / template).read_text(encoding="utf-8"),
-        "Capabilities": ["CAPABILITY_IAM"],
-        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-    }
-    wait = {"StackName": name, "WaiterConfig": {"Delay": 1}}
-    try:
-        if _exists(cloudformation, name):
-            cloudformation.update_stack(**request)
-            cloudformation.get_waiter("stack_update_complete").wait(**wait)
-        else:
-            cloudformation.create_stack(**request)
-            cloudformation.get_waiter("stack_create_complete").wait(**wait)
-    except ClientError as error:
-        if "No updates are to be performed" not in str(error):
-            raise
-    return _outputs(cloudformation, name)
-
-
-def _exists(cloudformation: Any, name: str) -> bool:
-    try:
-        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return False
-        raise
-    return bool(stacks) and stacks[0]["StackStatus"] != "DELETE_COMPLETE"
-
-
-def _outputs(cloudformation: Any, name: str) -> dict[str, str]:
-    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -35,6 +35,9 @@ class Settings(BaseModel):
         alert_topic_arn: SNS topic that alerts are published to, standard or FIFO.
         sagemaker_role_arn: role that SageMaker's jobs and endpoints run as.
         database_conn_id: Airflow connection of the database.
+        database_ca_file: certificates to check database servers by; relative paths start in `include/`. With
+            it no connection to a database is unencrypted, also none of a source; a connection's own `ssl_ca`
+            wins.
         aws_conn_id: Airflow connection of the AWS account.
         pipeline_file: file with the sources; relative paths start in `include/configs/`.
         allowed_lateness_s: seconds that a window stays open for late events after its end.
@@ -62,6 +65,7 @@ class Settings(BaseModel):
     alert_topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:.+")
     sagemaker_role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::.+")
     database_conn_id: str = "vigil_database"
+    database_ca_file: str | None = Field(default=None, min_length=1)
     aws_conn_id: str = "aws_default"
     pipeline_file: str = "pipeline.yaml"
     allowed_lateness_s: float = Field(default=60, ge=0)

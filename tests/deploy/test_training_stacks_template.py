@@ -19,6 +19,7 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 ENVIRONMENT = f"e-{uuid4().hex[:8]}"
 STACK = f"{ENVIRONMENT}-training-stacks"
 BUCKET = "the-bucket"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/any"
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:operations"
 NO_RESOURCE = "EC2 knows no resource for its descriptions"
 # Every action that is allowed on whatever there is, and why.
@@ -54,7 +55,12 @@ def client(local_aws: str) -> Any:
 def outputs(client: Any) -> Iterator[dict[str, str]]:
     """The stack, really made; its outputs."""
     cloudformation = client("cloudformation")
-    parameters = {"Environment": ENVIRONMENT, "BucketName": BUCKET, "AlarmTopicArn": TOPIC}
+    parameters = {
+        "Environment": ENVIRONMENT,
+        "BucketName": BUCKET,
+        "KeyArn": KEY,
+        "OperationsTopicArn": TOPIC,
+    }
     cloudformation.create_stack(
         StackName=STACK,
         TemplateBody=(DEPLOY / "training-stacks.yaml").read_text(encoding="utf-8"),
@@ -180,7 +186,16 @@ def test_nobody_can_take_a_boundary_away_or_hand_out_policies(policies):
 def test_the_boundary_lets_an_instance_keep_its_results_and_read_and_nothing_else(policies):
     statements = policies["InstanceBoundary"]
     actions = {action for one in statements for action in listed(one["Action"])}
-    assert actions == {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket"}
+    assert {action for action in actions if action.startswith("s3:")} == {
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListBucket",
+    }
+    (decrypt,) = allowing(statements, "kms:Decrypt")
+    assert decrypt["Resource"] == KEY
+    assert decrypt["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+    assert {action for action in actions if not action.startswith("s3:")} == set(decrypt["Action"])
     (put,) = allowing(statements, "s3:PutObject")
     assert put["Resource"] == f"arn:aws:s3:::{BUCKET}/training-stacks/*"
     (get,) = allowing(statements, "s3:GetObject")
@@ -237,7 +252,7 @@ def test_schedules_that_fail_are_kept_two_weeks_encrypted_and_told_of(client, po
     url = sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert attributes["MessageRetentionPeriod"] == str(14 * 24 * 3600)
-    assert attributes["SqsManagedSseEnabled"] == "true"
+    assert attributes["KmsMasterKeyId"] == KEY
     (statement,) = json.loads(attributes["Policy"])["Statement"]
     assert statement["Principal"] == {"AWS": outputs["SchedulerRoleArn"]}
     (sending,) = allowing(policies["SchedulerRole"], "sqs:SendMessage")

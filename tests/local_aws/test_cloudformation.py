@@ -63,6 +63,7 @@ def test_the_projects_own_template_is_provisioned_updated_and_deleted(stacks, cl
     parameters = [
         {"ParameterKey": "Environment", "ParameterValue": environment},
         {"ParameterKey": "ModelName", "ParameterValue": name},
+        {"ParameterKey": "KeyArn", "ParameterValue": f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/any"},
     ]
     given = {"StackName": name, "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
     stacks.create_stack(TemplateBody=template, **given)

@@ -8,20 +8,22 @@ from uuid import uuid4
 
 import pytest
 
-from local_stack.provisioning import STACK_NAME, TRAINING_STACKS_NAME, provision, write_settings
+from deploy.stacks import delete_stack
+from deploy.templates import stack_name
+from local_stack.provisioning import TEMPLATES, provision, write_settings
 from vigil.settings import parse_settings
 
 
 @pytest.fixture
-def cloudformation(aws: Any) -> Iterator[Any]:
-    client = aws.client("cloudformation")
-    yield client
-    for name in (TRAINING_STACKS_NAME, STACK_NAME):
-        client.delete_stack(StackName=name)
+def unique(aws: Any) -> Iterator[str]:
+    environment = f"t-{uuid4().hex[:8]}"
+    yield environment
+    for template in reversed(TEMPLATES):
+        delete_stack(aws.client("cloudformation"), stack_name(environment, template), poll_s=0.1)
 
 
-def test_what_is_provisioned_becomes_settings_that_the_pipeline_accepts(cloudformation, aws, tmp_path: Path):
-    unique = f"t-{uuid4().hex[:8]}"
+def test_what_is_provisioned_becomes_settings_that_the_pipeline_accepts(unique, aws, tmp_path: Path):
+    cloudformation = aws.client("cloudformation")
     parameters = {"RequireTls": "false", "Environment": unique, "ModelName": unique}
     outputs = provision(cloudformation, parameters)
     assert provision(cloudformation, parameters) == outputs
@@ -38,4 +40,6 @@ def test_what_is_provisioned_becomes_settings_that_the_pipeline_accepts(cloudfor
     assert settings.schedule_group == f"vigil-{unique}-training-stacks"
     assert settings.schedule_dead_letter_arn == outputs["DeleteDeadLetterQueueArn"]
     assert settings.instance_boundary_arn == outputs["InstanceBoundaryArn"]
-    aws.client("s3").delete_bucket(Bucket=settings.bucket)
+    assert settings.database_ca_file is None
+    for bucket in (settings.bucket, outputs["CodeBucketName"]):
+        aws.client("s3").delete_bucket(Bucket=bucket)

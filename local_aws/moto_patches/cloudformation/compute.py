@@ -149,7 +149,7 @@ class LaunchTemplate(Ec2Kind):
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
         ec2 = region.client("ec2")
-        request = {**_without_nothing(properties), "LaunchTemplateName": name}
+        request = {**properties, "LaunchTemplateName": name}
         made = ec2.create_launch_template(**_typed(ec2, "CreateLaunchTemplate", request))
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
@@ -161,7 +161,7 @@ class LaunchTemplate(Ec2Kind):
             return
         ec2 = region.client("ec2")
         given = {part: properties[part] for part in parts if part in properties}
-        request = {**_without_nothing(given), "LaunchTemplateId": physical_id}
+        request = {**given, "LaunchTemplateId": physical_id}
         ec2.create_launch_template_version(**_typed(ec2, "CreateLaunchTemplateVersion", request))
 
     @override
@@ -190,7 +190,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def _request(properties: Properties) -> Iterator[tuple[str, Any]]:
     """Write an instance's properties as RunInstances takes them."""
-    given = _without_nothing(properties)
+    given = properties
     for name in given.keys() - {"Tags", "PropagateTagsToVolumeOnCreation"}:
         value = given[name]
         if name == "UserData":
@@ -270,12 +270,3 @@ def _refuse_extraneous(resource: str, place: str, names: set[str]) -> None:
 
 def _is_true(value: Any) -> bool:
     return str(value).lower() == "true"
-
-
-def _without_nothing(value: Any) -> Any:
-    """Leave out what the template gave as AWS::NoValue."""
-    if isinstance(value, dict):
-        return {name: _without_nothing(one) for name, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nothing(one) for one in value if one is not None]
-    return value

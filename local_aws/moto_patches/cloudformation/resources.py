@@ -115,3 +115,12 @@ def tag_map(properties: Properties) -> dict[str, str]:
 def tag_list(properties: Properties) -> list[dict[str, str]]:
     """Read the property Tags as the list that most APIs take."""
     return [{"Key": key, "Value": value} for key, value in tag_map(properties).items()]
+
+
+def without_nothing(value: Any) -> Any:
+    """Leave out what the template gave as AWS::NoValue, also in lists."""
+    if isinstance(value, dict):
+        return {name: without_nothing(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [without_nothing(one) for one in value if one is not None]
+    return value

@@ -19,6 +19,7 @@ from local_aws.moto_patches.cloudformation.alarms import Alarm
 from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
 from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
 from local_aws.moto_patches.cloudformation.identity import InstanceProfile, ManagedPolicy, Role
+from local_aws.moto_patches.cloudformation.keys import Alias, Key
 from local_aws.moto_patches.cloudformation.messaging import (
     Queue,
     QueuePolicy,
@@ -33,7 +34,7 @@ from local_aws.moto_patches.cloudformation.operations import (
     Schedule,
     ScheduleGroup,
 )
-from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource
+from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource, without_nothing
 from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
 from local_aws.moto_patches.cloudformation.template import check_parameters, check_types, creation_order
 
@@ -41,10 +42,12 @@ KINDS: dict[str, Kind] = {
     kind.type: kind
     for kind in (
         Alarm(),
+        Alias(),
         Bucket(),
         BucketPolicy(),
         Instance(),
         InstanceProfile(),
+        Key(),
         LaunchTemplate(),
         LogGroup(),
         ManagedPolicy(),
@@ -328,7 +331,9 @@ class LiveResources(parsing.ResourceMap):
         kind.delete(self._region, resource.physical_resource_id, resource.properties)
 
     def _resolve(self, declared: Mapping[str, Any]) -> dict[str, Any]:
-        resolved: dict[str, Any] = parsing.clean_json(dict(declared.get("Properties", {})), self)
+        resolved: dict[str, Any] = without_nothing(
+            parsing.clean_json(dict(declared.get("Properties", {})), self)
+        )
         KINDS[declared["Type"]].refuse_unknown(resolved)
         return resolved
 

@@ -8,7 +8,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 from typing_extensions import override
 
-from local_aws.moto_patches.cloudformation.resources import Kind, Properties, Region, as_json, tag_list
+from local_aws.moto_patches.cloudformation.resources import (
+    Kind,
+    Properties,
+    Region,
+    as_json,
+    as_text,
+    tag_list,
+)
 
 
 class Bucket(Kind):
@@ -81,11 +88,15 @@ def _put_encryption(s3: Any, bucket: str, given: Any) -> None:
     rules = [
         {
             "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
-            "BucketKeyEnabled": bool(rule.get("BucketKeyEnabled", False)),
+            "BucketKeyEnabled": as_text(rule.get("BucketKeyEnabled", False)) == "true",
         }
         for rule in given["ServerSideEncryptionConfiguration"]
     ]
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+
+
+def _put_ownership(s3: Any, bucket: str, given: Any) -> None:
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": given["Rules"]})
 
 
 def _put_public_access_block(s3: Any, bucket: str, given: Any) -> None:
@@ -107,8 +118,9 @@ def _lifecycle_rule(number: int, given: Any) -> dict[str, Any]:
     if "ExpirationInDays" in given:
         rule["Expiration"] = {"Days": int(given["ExpirationInDays"])}
     if "NoncurrentVersionExpiration" in given:
-        days = int(given["NoncurrentVersionExpiration"]["NoncurrentDays"])
-        rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}
+        rule["NoncurrentVersionExpiration"] = {
+            name: int(number) for name, number in given["NoncurrentVersionExpiration"].items()
+        }
     if "AbortIncompleteMultipartUpload" in given:
         days = int(given["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"])
         rule["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": days}
@@ -141,6 +153,10 @@ def _notification(given: Any, arn: str) -> dict[str, Any]:
 _SETTINGS: dict[str, tuple[Any, Any]] = {
     "VersioningConfiguration": (_put_versioning, _suspend_versioning),
     "BucketEncryption": (_put_encryption, lambda s3, bucket: s3.delete_bucket_encryption(Bucket=bucket)),
+    "OwnershipControls": (
+        _put_ownership,
+        lambda s3, bucket: s3.delete_bucket_ownership_controls(Bucket=bucket),
+    ),
     "PublicAccessBlockConfiguration": (
         _put_public_access_block,
         lambda s3, bucket: s3.delete_public_access_block(Bucket=bucket),

@@ -38,13 +38,13 @@ class TrainingRun:
 
     @property
     def root(self) -> S3Location:
-        """Return the prefix of everything this run writes."""
+        """Return the prefix of everything this run writes but the export."""
         return S3Location(self.bucket, f"training/{self.model}/{self.run}")
 
     @property
     def export(self) -> S3Location:
-        """Return the prefix of the export."""
-        return self.root / "export"
+        """Return the prefix of the export: not under `root`, so that a rule of the bucket can delete it."""
+        return S3Location(self.bucket, f"exports/{self.model}/{self.run}")
 
     @property
     def dataset(self) -> S3Location:

@@ -37,6 +37,7 @@ def make_ground(aws: Aws, bucket: str) -> Ground:
         Parameters=[
             {"ParameterKey": "Environment", "ParameterValue": environment},
             {"ParameterKey": "BucketName", "ParameterValue": bucket},
+            {"ParameterKey": "KeyArn", "ParameterValue": f"arn:aws:kms:{REGION}:123456789012:key/any"},
         ],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )

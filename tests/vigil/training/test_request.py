@@ -135,9 +135,10 @@ def test_the_champion_is_read_only_when_there_is_one() -> None:
     assert [i["InputName"] for i in without] == ["code", "config", "candidate"]
 
 
-def test_all_that_a_run_writes_lies_under_its_root() -> None:
+def test_all_that_a_run_writes_lies_under_its_root_but_the_export() -> None:
     run = run_of()
-    places = [run.export, run.dataset, run.artifacts, run.code, run.candidate_predictions]
+    assert run.export == S3Location("bucket", f"exports/small/{run.run}")
+    places = [run.dataset, run.artifacts, run.code, run.candidate_predictions]
     places += [run.champion_predictions("small/3"), run.evaluation(None), run.evaluation("small/3")]
     assert len({str(place) for place in places}) == len(places)
     assert all(str(place).startswith(f"{run.root}/") for place in places)

@@ -1,0 +1,177 @@
+"""CloudFormation stacks: created, updated, or refused with the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError, WaiterError
+
+from deploy.errors import DeployError
+from deploy.templates import Template, stack_name
+
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
+_NO_UPDATES = "No updates are to be performed"
+_UNUSABLE = {
+    "ROLLBACK_COMPLETE": "Its creation failed and was taken back",
+    "ROLLBACK_FAILED": "Its creation failed and could not be taken back",
+    "CREATE_FAILED": "Its creation failed",
+    "DELETE_FAILED": "It could not be deleted",
+}
+# What somebody began, or a deployment that was killed, is waited for.
+_GOING_ON = {
+    "CREATE_IN_PROGRESS": "stack_create_complete",
+    "ROLLBACK_IN_PROGRESS": "stack_create_complete",
+    "UPDATE_IN_PROGRESS": "stack_update_complete",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "stack_update_complete",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "stack_rollback_complete",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "stack_rollback_complete",
+    "DELETE_IN_PROGRESS": "stack_delete_complete",
+}
+# Nothing but a change set that nobody has executed.
+_EMPTY = "REVIEW_IN_PROGRESS"
+# Aurora and Amazon MWAA take half an hour and more.
+_WAIT_LIMIT_S = 2 * 3600
+
+
+def bring_about(
+    cloudformation: Any,
+    environment: str,
+    template: Template,
+    known: Mapping[str, str],
+    poll_s: float = 5,
+) -> dict[str, str]:
+    """Create or update the stack of a template, and wait for it; return its outputs by name.
+
+    Args:
+        cloudformation: client.
+        environment: part of the stack's name, and its tag.
+        template: what to make.
+        known: values that its parameters are picked from.
+        poll_s: seconds between two looks.
+
+    Raises:
+        DeployError: a parameter is missing, or the stack failed; the message has each resource's reason.
+    """
+    name = stack_name(environment, template.name)
+    request = stack_request(environment, template, known)
+    present = settled_stack(cloudformation, name, poll_s)
+    if present is None:
+        cloudformation.create_stack(**request)
+        wait_for_stack(cloudformation, name, "stack_create_complete", poll_s)
+    else:
+        refuse_unusable(cloudformation, present)
+        _update(cloudformation, request, poll_s)
+    return outputs_of(cloudformation, name)
+
+
+def delete_stack(cloudformation: Any, name: str, poll_s: float = 5) -> None:
+    """Delete a stack and wait until it is gone; one that is not there is none to delete.
+
+    Raises:
+        DeployError: a resource could not be deleted; the message has its reason.
+    """
+    cloudformation.delete_stack(StackName=name)
+    wait_for_stack(cloudformation, name, "stack_delete_complete", poll_s)
+
+
+def settled_stack(cloudformation: Any, name: str, poll_s: float = 5) -> dict[str, Any] | None:
+    """Return a stack once nothing goes on in it, or None.
+
+    Raises:
+        DeployError: what went on failed.
+    """
+    stack = find_stack(cloudformation, name)
+    status = stack["StackStatus"] if stack else ""
+    if status == _EMPTY:
+        delete_stack(cloudformation, name, poll_s)
+    elif status in _GOING_ON:
+        wait_for_stack(cloudformation, name, _GOING_ON[status], poll_s)
+    else:
+        return stack
+    return find_stack(cloudformation, name)
+
+
+def stack_request(environment: str, template: Template, known: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a creation, an update and a change set of a template's stack all ask for."""
+    parameters = template.parameters({"Environment": environment, **known})
+    return {
+        "StackName": stack_name(environment, template.name),
+        "TemplateBody": template.body,
+        "Capabilities": list(CAPABILITIES),
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        "Tags": [{"Key": "vigil:environment", "Value": environment}],
+    }
+
+
+def find_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
+    """Return a stack as CloudFormation describes it, or None."""
+    try:
+        return dict(cloudformation.describe_stacks(StackName=name)["Stacks"][0])
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+
+
+def outputs_of(cloudformation: Any, name: str) -> dict[str, str]:
+    """Return the outputs of a stack by name; none if there is no such stack."""
+    stack = find_stack(cloudformation, name) or {}
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def refuse_unusable(cloudformation: Any, stack: Mapping[str, Any]) -> None:
+    """Refuse a stack that can only be deleted.
+
+    Raises:
+        DeployError: it is such a stack; the message says why and how to delete it.
+    """
+    name, status = stack["StackName"], stack["StackStatus"]
+    if status in _UNUSABLE:
+        raise DeployError(
+            f"The stack {name} is {status}. {_UNUSABLE[status]}: {_reasons(cloudformation, name)}. Mend the "
+            f"cause, then delete it (aws cloudformation delete-stack --stack-name {name}) and deploy again."
+        )
+
+
+def _update(cloudformation: Any, request: Mapping[str, Any], poll_s: float) -> None:
+    try:
+        cloudformation.update_stack(**request)
+    except ClientError as error:
+        if _NO_UPDATES not in str(error):
+            raise
+    else:
+        wait_for_stack(cloudformation, request["StackName"], "stack_update_complete", poll_s)
+
+
+def wait_for_stack(cloudformation: Any, name: str, waiter: str, poll_s: float = 5) -> None:
+    """Wait for what a boto3 waiter waits for.
+
+    Raises:
+        DeployError: the stack ended otherwise; the message has each resource's reason.
+    """
+    settings = {"Delay": poll_s, "MaxAttempts": int(_WAIT_LIMIT_S / poll_s)}
+    try:
+        cloudformation.get_waiter(waiter).wait(StackName=name, WaiterConfig=settings)
+    except WaiterError as error:
+        stack = find_stack(cloudformation, name)
+        if stack is None:
+            raise DeployError(f"The stack {name} is gone: somebody deleted it meanwhile.") from error
+        refuse_unusable(cloudformation, stack)
+        raise DeployError(
+            f"The stack {name} is {stack['StackStatus']}: {_reasons(cloudformation, name)}. What it was "
+            "before goes on; mend the cause and deploy again."
+        ) from error
+
+
+def _reasons(cloudformation: Any, name: str) -> str:
+    """Tell what failed in a stack's last operation, first things first."""
+    failures: list[str] = []
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
+    for event in (event for page in pages for event in page["StackEvents"]):
+        reason = str(event.get("ResourceStatusReason", ""))
+        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+            failures.append(f"{event['LogicalResourceId']}: {reason.rstrip('.')}")
+        if event["LogicalResourceId"] == name and reason == "User Initiated":
+            break
+    return "; ".join(reversed(failures)) or "CloudFormation gives no reason"
