@@ -1,6 +1,6 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs clean demo test nab bench lock .env
+.PHONY: help install up down status logs clean demo .env test test-mwaa package deploy rollback environment destroy nab bench lock
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -41,6 +41,12 @@ test: install  ## Run every check and test
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy of its image's packages
+	@$(VENV)/python -m pytest tests/mwaa
+
+package: install  ## Build what Amazon MWAA runs into build/mwaa, the same to the byte everywhere
+	@$(VENV)/python -m deploy package
 
 nab: install  ## Score detection on a folder of series, DATA=folder; results in var/bench
 	@$(VENV)/python -m bench.nab "$(DATA)"

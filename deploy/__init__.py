@@ -1,1 +1,1 @@
-"""What a deployment consists of: CloudFormation templates, and what brings them about."""
+"""What a deployment consists of: CloudFormation templates, the package, and what brings them about."""
