@@ -486,18 +486,96 @@ def test_rules_schedules_and_log_groups_follow_their_template(stacks, client, na
     assert not events.list_rules(NamePrefix=name)["Rules"]
 
 
-def test_a_change_set_creates_and_updates(stacks, client, name):
-    def execute(kind: str, resources: dict[str, Any]) -> Any:
-        change_set = stacks.create_change_set(
-            StackName=name, ChangeSetName=f"{name}-{kind}", ChangeSetType=kind, TemplateBody=body(resources)
-        )["Id"]
-        stacks.execute_change_set(ChangeSetName=change_set)
-        return describe(stacks, name)["StackStatus"]
+def propose(stacks: Any, name: str, kind: str, resources: dict[str, Any], **changes: Any) -> Any:
+    """Make a change set called "next"; another stack's may be called so too."""
+    given = {"StackName": name, "ChangeSetName": "next"}
+    stacks.create_change_set(**given, ChangeSetType=kind, TemplateBody=body(resources), **changes)
+    return stacks.describe_change_set(**given)
 
-    assert execute("CREATE", {"A": resource("SQS::Queue", QueueName=f"{name}-a")}) == "CREATE_COMPLETE"
-    assert queue_names(client, name) == [f"{name}-a"]
-    assert execute("UPDATE", {"B": resource("SQS::Queue", QueueName=f"{name}-b")}) == "UPDATE_COMPLETE"
-    assert queue_names(client, name) == [f"{name}-b"]
+
+def told(change_set: Any) -> dict[str, tuple[str, ...]]:
+    changes = [one["ResourceChange"] for one in change_set["Changes"]]
+    return {
+        one["LogicalResourceId"]: (one["Action"], one["ResourceType"], one.get("Replacement", ""))
+        for one in changes
+    }
+
+
+def test_a_change_set_tells_what_would_be_and_makes_it_when_executed(stacks, client, name):
+    queue, log_group = "AWS::SQS::Queue", "AWS::Logs::LogGroup"
+    first = {
+        "A": resource("SQS::Queue", QueueName=f"{name}-a"),
+        "B": resource("SQS::Queue", QueueName=f"{name}-b"),
+        "Logs": resource("Logs::LogGroup", LogGroupName={"Fn::GetAtt": ["A", "QueueName"]}),
+    }
+    proposed = propose(stacks, name, "CREATE", first)
+    assert proposed["Status"] == "CREATE_COMPLETE"
+    assert told(proposed) == {
+        "A": ("Add", queue, ""),
+        "B": ("Add", queue, ""),
+        "Logs": ("Add", log_group, ""),
+    }
+    assert describe(stacks, name)["StackStatus"] == "REVIEW_IN_PROGRESS"
+    assert queue_names(client, name) == []
+    stacks.execute_change_set(StackName=name, ChangeSetName="next")
+    assert describe(stacks, name)["StackStatus"] == "CREATE_COMPLETE"
+    assert queue_names(client, name) == [f"{name}-a", f"{name}-b"]
+    with pytest.raises(ClientError, match="already exists and cannot be created again"):
+        propose(stacks, name, "CREATE", first)
+
+    second = {
+        "A": resource("SQS::Queue", QueueName=f"{name}-z"),
+        "C": resource("SQS::Queue", QueueName=f"{name}-c"),
+        "Logs": first["Logs"],
+    }
+    propose(stacks, f"{name}-other", "CREATE", {"Z": resource("SQS::Queue")})
+    proposed = propose(stacks, name, "UPDATE", second)
+    assert told(proposed) == {
+        "A": ("Modify", queue, "True"),
+        "B": ("Remove", queue, ""),
+        "C": ("Add", queue, ""),
+        "Logs": ("Modify", log_group, "Conditional"),
+    }
+    assert queue_names(client, name) == [f"{name}-a", f"{name}-b"]
+    stacks.execute_change_set(StackName=name, ChangeSetName="next")
+    assert describe(stacks, name)["StackStatus"] == "UPDATE_COMPLETE"
+    assert queue_names(client, name) == [f"{name}-c", f"{name}-z"]
+    groups = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert [group["logGroupName"] for group in groups] == [f"{name}-z"]
+
+
+def test_a_change_set_sees_what_a_parameter_changes(stacks, client, name):
+    template = {
+        "Parameters": {"Seconds": {"Type": "Number", "Default": 30}},
+        "Resources": {
+            "A": resource("SQS::Queue", QueueName=f"{name}-a", VisibilityTimeout={"Ref": "Seconds"}),
+            "B": resource("SQS::Queue", QueueName=f"{name}-b"),
+        },
+    }
+    given = {"StackName": name, "TemplateBody": json.dumps(template)}
+    stacks.create_stack(**given)
+    later = [{"ParameterKey": "Seconds", "ParameterValue": "60"}]
+    stacks.create_change_set(**given, ChangeSetName="later", ChangeSetType="UPDATE", Parameters=later)
+    described = stacks.describe_change_set(StackName=name, ChangeSetName="later")
+    assert told(described) == {"A": ("Modify", "AWS::SQS::Queue", "False")}
+    stacks.delete_change_set(StackName=name, ChangeSetName="later")
+    with pytest.raises(ClientError) as caught:
+        stacks.describe_change_set(StackName=name, ChangeSetName="later")
+    assert caught.value.response["Error"]["Code"] == "ChangeSetNotFound"
+    assert attributes(client, f"{name}-a")["VisibilityTimeout"] == "30"
+
+
+def test_a_change_set_without_changes_has_failed_and_cannot_be_executed(stacks, name):
+    resources = {"A": resource("SQS::Queue", QueueName=f"{name}-a")}
+    create(stacks, name, resources, Tags=[{"Key": "team", "Value": "one"}])
+    proposed = propose(stacks, name, "UPDATE", resources)
+    assert (proposed["Status"], proposed["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+    assert proposed["StatusReason"].startswith("The submitted information didn't contain changes.")
+    with pytest.raises(ClientError) as caught:
+        stacks.execute_change_set(StackName=name, ChangeSetName="next")
+    assert caught.value.response["Error"]["Code"] == "InvalidChangeSetStatus"
+    with pytest.raises(ClientError, match="StackName must be specified"):
+        stacks.describe_change_set(ChangeSetName="next")
 
 
 def test_what_the_patches_replace_is_still_there_in_moto():
@@ -514,12 +592,16 @@ def test_what_the_patches_replace_is_still_there_in_moto():
     assert models.ResourceMap is parsing.ResourceMap
     for owner, names in (
         (models.Stack, "_create_resource_map create_resources update mark_creation_complete parse_template"),
-        (models.ChangeSet, "apply"),
         (
             models.CloudFormationBackend,
-            "delete_stack update_stack execute_change_set _resolve_update_parameters",
+            "create_change_set describe_change_set delete_change_set execute_change_set "
+            "delete_stack update_stack _resolve_update_parameters",
         ),
-        (CloudFormationResponse, "create_stack update_stack create_change_set _get_stack_from_s3_url"),
+        (
+            CloudFormationResponse,
+            "create_stack update_stack create_change_set describe_change_set delete_change_set "
+            "_validate_different_update _get_stack_from_s3_url",
+        ),
         (parsing, "clean_json generate_resource_name get_model_map parse_and_create_resource NULL_MODELS"),
         (BaseModel, "__new__"),
         (ECRBackend, "put_image _get_repository"),

@@ -13,7 +13,6 @@ from typing import Any, cast
 from moto.cloudformation import models
 from moto.cloudformation.exceptions import AlreadyExistsException, ValidationError
 from moto.cloudformation.models import (
-    ChangeSet,
     CloudFormationBackend,
     Stack,
     cloudformation_backends,
@@ -21,6 +20,7 @@ from moto.cloudformation.models import (
 from moto.cloudformation.responses import CloudFormationResponse
 
 from local_aws.clients import Clients
+from local_aws.moto_patches.cloudformation import change_sets
 from local_aws.moto_patches.cloudformation.stacks import KINDS, LiveResources
 from local_aws.moto_patches.cloudformation.template import check_capabilities, check_parameters, check_types
 
@@ -82,14 +82,13 @@ def apply(clients: Clients) -> None:
         (Stack, "create_resources", _create_resources),
         (Stack, "outputs", property(_outputs)),
         (Stack, "update", _update),
-        (ChangeSet, "apply", _apply_change_set),
         (CloudFormationBackend, "create_stack", _create_stack),
         (CloudFormationBackend, "delete_stack", _delete_stack),
         (CloudFormationBackend, "update_stack", _update_stack),
-        (CloudFormationBackend, "execute_change_set", _execute_change_set),
     ]
     for owner, name, function in patches:
         setattr(owner, name, function)
+    change_sets.apply()
     setattr(CloudFormationResponse, "create_stack", _with_on_failure(CloudFormationResponse.create_stack))  # noqa: B010
     for name in ("create_stack", "update_stack", "create_change_set"):
         setattr(CloudFormationResponse, name, _with_capabilities(getattr(CloudFormationResponse, name)))
@@ -238,28 +237,6 @@ def _delete(backend: CloudFormationBackend, stack: Stack) -> None:
     backend.deleted_stacks[stack.stack_id] = backend.stacks.pop(stack.stack_id)
     for export in exports:
         backend.exports.pop(export, None)
-
-
-def _apply_change_set(change_set: ChangeSet) -> None:
-    change_set.stack.update(change_set.template, parameters=change_set.parameters, tags=change_set.tags)
-
-
-def _execute_change_set(
-    backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
-) -> None:
-    """Create or update a stack as its change set says."""
-    change_set: Any = backend.describe_change_set(change_set_name)
-    stack = backend.stacks[change_set.stack_id]
-    if change_set.change_set_type == "CREATE":
-        stack.template = change_set.template
-        stack._parse_template()
-        stack.parameters = change_set.parameters
-        stack.resource_map = stack._create_resource_map()
-        stack.output_map = stack._create_output_map()
-        stack.create_resources()
-    else:
-        change_set.apply()
-    change_set.execution_status = "EXECUTE_COMPLETE"
 
 
 def _enter(stack: Any, status: str, reason: str | None = None) -> None:

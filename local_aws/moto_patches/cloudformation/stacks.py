@@ -36,7 +36,12 @@ from local_aws.moto_patches.cloudformation.operations import (
 )
 from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource, without_nothing
 from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
-from local_aws.moto_patches.cloudformation.template import check_parameters, check_types, creation_order
+from local_aws.moto_patches.cloudformation.template import (
+    check_parameters,
+    check_types,
+    creation_order,
+    references,
+)
 
 KINDS: dict[str, Kind] = {
     kind.type: kind
@@ -125,9 +130,60 @@ class LiveResources(parsing.ResourceMap):
             self._maker = None
 
     def build_change_set_actions(self, template: dict[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
-        """Tell what a template would change, unless it cannot be."""
+        """Tell moto's change sets nothing: `plan` does."""
+        return {}
+
+    def plan(
+        self, template: dict[str, Any], parameters: dict[str, Any], tags: dict[str, str] | None
+    ) -> list[dict[str, str]]:
+        """Tell what an update would do to each resource, as change sets tell it; nothing is made."""
         check_types(template, KINDS)
-        return super().build_change_set_actions(template)
+        other = copy.copy(self)
+        other._parsed_resources = dict(self._parsed_resources)
+        other._use_anew(template, parameters, tags)
+        changes: dict[str, dict[str, str]] = {}
+        for name in creation_order(other._resource_json_map):
+            change = other._planned_change(name, changes)
+            if change:
+                changes[name] = {"LogicalResourceId": name, **change}
+        for name, declared in self._resource_json_map.items():
+            if name in self._parsed_resources and name not in other._resource_json_map:
+                changes[name] = {
+                    "LogicalResourceId": name,
+                    **_removal(declared, self._parsed_resources[name]),
+                }
+        return list(changes.values())
+
+    def _planned_change(self, name: str, changes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """Tell what would become of one resource; nothing for one that stays as it is."""
+        declared = self._resource_json_map[name]
+        present = self._parsed_resources.get(name)
+        if present is None:
+            return {"Action": "Add", "ResourceType": declared["Type"]} if self._is_wanted(declared) else {}
+        if self._is_unwanted(name):
+            return _removal(declared, present)
+        replacement = self._replacement(name, declared, present)
+        moved = [other for other, change in changes.items() if change.get("Replacement") == "True"]
+        if replacement is None and references(declared, moved):
+            replacement = "Conditional"
+        if replacement is None:
+            return {}
+        return {
+            "Action": "Modify",
+            "ResourceType": declared["Type"],
+            "PhysicalResourceId": _physical_id(present),
+            "Replacement": replacement,
+        }
+
+    def _replacement(self, name: str, declared: dict[str, Any], present: Any) -> str | None:
+        """Tell whether a changed resource is replaced; None for one that does not change by itself."""
+        if not isinstance(present, Resource):
+            return None if declared == self._made.get(name) else "Conditional"
+        kind, properties = KINDS[declared["Type"]], self._resolve(declared)
+        if kind.needs_replacement(properties, present.properties):
+            return "True"
+        is_relabelled = kind.takes_labels and self._has_new_tags
+        return "False" if properties != present.properties or is_relabelled else None
 
     def creation_complete(self) -> bool:
         """Tell whether every resource is ready."""
@@ -356,6 +412,14 @@ class LiveResources(parsing.ResourceMap):
         stack_name = self._parsed_resources["AWS::StackName"]
         event = models.Event(self.stack_id, stack_name, name, physical_id, type_name, status, reason, None)
         self._events.append(event)
+
+
+def _removal(declared: Mapping[str, Any], present: Any) -> dict[str, str]:
+    return {
+        "Action": "Remove",
+        "ResourceType": declared["Type"],
+        "PhysicalResourceId": _physical_id(present),
+    }
 
 
 def _physical_id(resource: Any) -> str:

@@ -70,7 +70,7 @@ def check_parameters(template: Template, given: Mapping[str, Any]) -> None:
 
 def creation_order(resources: Mapping[str, Any]) -> list[str]:
     """Sort resources so that each comes after those it refers to."""
-    graph = {name: _references(one, resources) - {name} for name, one in resources.items()}
+    graph = {name: references(one, resources) - {name} for name, one in resources.items()}
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -82,7 +82,8 @@ def _is_known(type_name: str, known: Collection[str]) -> bool:
     return type_name in known or type_name in get_model_map() or type_name in NULL_MODELS
 
 
-def _references(part: Any, names: Collection[str]) -> set[str]:
+def references(part: Any, names: Collection[str]) -> set[str]:
+    """Return those of the names that a part of a template refers to."""
     return {name for name in _mentioned(part) if name in names}
 
 
