@@ -21,6 +21,7 @@ import pytest
 from hypothesis import settings as examples
 
 from tests.airflow_home import point_airflow_at_a_fresh_home
+from tests.certificates import ServerCertificate, make_certificate
 
 # Airflow reads its environment when it is first imported, which any test module may do.
 AIRFLOW_HOME = point_airflow_at_a_fresh_home()
@@ -66,9 +67,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def server_certificate(tmp_path_factory: pytest.TempPathFactory) -> ServerCertificate:
+    """What the server of this test process shows to those who ask for encryption."""
+    return make_certificate(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def mariadb(
+    tmp_path_factory: pytest.TempPathFactory, server_certificate: ServerCertificate
+) -> Iterator[MariaDB]:
     """A real server of this test process's own."""
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"), free_port(), SMALL_SERVER)
+    certificate = {
+        "ssl-cert": str(server_certificate.certificate),
+        "ssl-key": str(server_certificate.key),
+    }
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"), free_port(), SMALL_SERVER | certificate)
     server.prepare()
     log = (server.folder / "log").open("wb")
     process = subprocess.Popen(

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from ssl import SSLError
 from typing import Any, TypeVar
 
 import pymysql
 from pymysql.connections import Connection
-from pymysql.constants import ER
+from pymysql.constants import CLIENT, CR, ER
 from pymysql.cursors import Cursor
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -32,6 +33,17 @@ _MISSING_TABLE = ER.NO_SUCH_TABLE
 _ACCESS_DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR)
 
 
+class _EncryptedConnection(Connection):
+    """A connection that tells no login to a server that does not encrypt: PyMySQL alone would."""
+
+    server_capabilities: int
+
+    def _request_authentication(self) -> None:
+        if not self.server_capabilities & CLIENT.SSL:
+            raise pymysql.err.OperationalError(CR.CR_SSL_CONNECTION_ERROR, "it does not encrypt")
+        super()._request_authentication()  # type: ignore[misc]
+
+
 @dataclass(frozen=True)
 class Database:
     """Tells where the database is and how to log in.
@@ -42,7 +54,8 @@ class Database:
         user: who logs in.
         password: never shown.
         name: the schema that holds the tables.
-        ca_file: certificates to check the server by; without it the connection is not encrypted.
+        ca_file: certificates to check the server and its name by; without it the connection is not encrypted,
+            with it never unencrypted.
         connect_timeout_s: seconds until an unreachable server is an error.
         read_timeout_s: seconds one statement may be silent before the connection is given up.
     """
@@ -60,10 +73,11 @@ class Database:
         """Open a connection: UTC, strict, READ COMMITTED, no autocommit.
 
         Raises:
-            DatabaseError: the server cannot be reached, or refuses the login or the schema.
+            DatabaseError: the server cannot be reached or trusted, or refuses the login or the schema.
         """
+        connect = _EncryptedConnection if self.ca_file else Connection
         try:
-            connection = pymysql.connect(
+            connection: Connection[Any] = connect(
                 host=self.host,
                 port=self.port,
                 user=self.user,
@@ -79,6 +93,12 @@ class Database:
             )
         except pymysql.err.OperationalError as error:
             raise DatabaseError(self._why_not_connected(error)) from error
+        except (FileNotFoundError, SSLError) as error:
+            raise DatabaseError(
+                f"The certificates {self.ca_file} cannot be read ({error}), and no connection to {self.host} "
+                "is made without them: put the file there (`make deploy` fetches that of Amazon RDS), or "
+                "mend the setting database_ca_file or the connection's ssl_ca."
+            ) from error
         with connection.cursor() as cursor:
             cursor.execute(_SESSION)
             cursor.execute(_READ_COMMITTED)
@@ -93,6 +113,14 @@ class Database:
         if error.args[0] == ER.BAD_DB_ERROR:
             return (
                 f"The schema {self.name} does not exist on {self.host}:{self.port}: create it, then migrate."
+            )
+        if error.args[0] == CR.CR_SSL_CONNECTION_ERROR or isinstance(
+            getattr(error, "original_exception", None), SSLError
+        ):
+            return (
+                f"The server {self.host}:{self.port} is not trusted ({error.args[-1]}), and no login was "
+                f"told to it: have it encrypt with a certificate for its name that {self.ca_file} vouches "
+                "for, or mend the setting database_ca_file or the connection's ssl_ca."
             )
         return (
             f"The database {where} cannot be reached ({error.args[-1]}): is the server up, and are host and "

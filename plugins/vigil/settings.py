@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from vigil.database import Database
 from vigil.errors import SettingsError
+from vigil.paths import include_dir
 
 ENVIRONMENT_PREFIX = "AIRFLOW__VIGIL__"
 _CONNECTION_PREFIX = "AIRFLOW_CONN_"
@@ -232,15 +233,16 @@ def database_from_environment(
             f"{variable} is not set: set it to mysql://user:password@host:port/schema, or run through "
             "`make`, which sets it for the laptop's own database."
         )
-    return parse_connection(text, variable)
+    return parse_connection(text, variable, options_in(environment).get("database_ca_file"))
 
 
-def parse_connection(text: str, name: str) -> Database:
+def parse_connection(text: str, name: str, ca_file: str | None = None) -> Database:
     """Read a database from an Airflow connection, written as URI or JSON.
 
     Args:
         text: `mysql://user:password@host:port/schema?ssl_ca=file`, or Airflow's JSON form of it.
         name: what to call it in errors; the text holds a password and is never shown.
+        ca_file: the setting `database_ca_file`.
     """
     if text.lstrip().startswith("{"):
         fields = json.loads(text)
@@ -253,6 +255,7 @@ def parse_connection(text: str, name: str) -> Database:
             password=fields.get("password"),
             schema=fields.get("schema"),
             extra=json.loads(extra) if isinstance(extra, str) else extra,
+            ca_file=ca_file,
         )
     uri = urlsplit(text)
     return database_of(
@@ -263,6 +266,7 @@ def parse_connection(text: str, name: str) -> Database:
         password=unquote(uri.password or ""),
         schema=uri.path.strip("/"),
         extra={key: values[-1] for key, values in parse_qs(uri.query).items()},
+        ca_file=ca_file,
     )
 
 
@@ -275,8 +279,19 @@ def database_of(
     password: str | None,
     schema: str | None,
     extra: Mapping[str, Any],
+    ca_file: str | None = None,
 ) -> Database:
     """Build a database from the fields of an Airflow connection.
+
+    Args:
+        name: of the connection.
+        host: name or address of the server.
+        port: MySQL's own by default.
+        login: who logs in.
+        password: of the login.
+        schema: that holds the tables.
+        extra: its `ssl_ca` names certificates to check the server by; a relative path starts in `include/`.
+        ca_file: the setting `database_ca_file`, for a connection that names none.
 
     Raises:
         SettingsError: a field that is needed is empty; the message names it.
@@ -284,11 +299,12 @@ def database_of(
     empty = [field for field, value in (("host", host), ("login", login), ("schema", schema)) if not value]
     if empty:
         raise SettingsError(f"The connection {name} has no {' and no '.join(empty)}: add it.")
+    certificates = extra.get("ssl_ca") or ca_file
     return Database(
         host=str(host),
         port=port or _MYSQL_PORT,
         user=str(login),
         password=password or "",
         name=str(schema),
-        ca_file=extra.get("ssl_ca"),
+        ca_file=str(include_dir() / certificates) if certificates else None,
     )

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vigil.errors import SettingsError
+from vigil.paths import include_dir
 from vigil.settings import (
     database_from_environment,
     parse_connection,
@@ -85,6 +86,15 @@ def test_a_connection_reads_the_same_as_uri_and_as_json() -> None:
     assert database == parse_connection(as_json, "test")
     assert (database.user, database.password, database.port) == ("vi@gil", "p/w", 3307)
     assert database.ca_file == "/etc/ca.pem"
+
+
+def test_the_settings_certificates_hold_for_connections_that_name_none() -> None:
+    uri, file = "mysql://vigil:secret@db/events", "certificates/rds.pem"
+    variables = {"AIRFLOW_CONN_VIGIL_DATABASE": uri, "AIRFLOW__VIGIL__DATABASE_CA_FILE": file}
+    assert database_from_environment(environment=variables).ca_file == str(include_dir() / file)
+    assert parse_connection(f"{uri}?ssl_ca=own.pem", "test", file).ca_file == str(include_dir() / "own.pem")
+    assert parse_connection(f"{uri}?ssl_ca=/etc/ca.pem", "test", file).ca_file == "/etc/ca.pem"
+    assert parse_connection(uri, "test").ca_file is None
 
 
 def test_a_password_is_never_shown() -> None:

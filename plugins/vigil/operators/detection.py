@@ -53,10 +53,9 @@ class DetectAnomaliesOperator(BaseOperator):
         settings = load_settings()
         database, aws = open_database(settings), open_aws(settings)
         pipeline = load_pipeline(settings.pipeline_file)
+        sources = open_sources(pipeline, partial(open_connection, settings), aws.client)
         steps: dict[str, Callable[[], Any]] = {
-            "collected": lambda: collect(
-                database, open_sources(pipeline, open_connection, aws.client), settings, now()
-            ),
+            "collected": lambda: collect(database, sources, settings, now()),
             "judged": lambda: judge_due_windows(database, predictor_of(aws), pipeline, settings, now()),
             "relayed": lambda: relay(database, aws.client("sns"), settings.alert_topic_arn, now()),
         }

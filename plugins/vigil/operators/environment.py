@@ -41,11 +41,11 @@ def load_settings() -> Settings:
 
 def open_database(settings: Settings) -> Database:
     """Return the pipeline's own database."""
-    return open_connection(settings.database_conn_id)
+    return open_connection(settings, settings.database_conn_id)
 
 
-def open_connection(conn_id: str) -> Database:
-    """Return the database of an Airflow connection.
+def open_connection(settings: Settings, conn_id: str) -> Database:
+    """Return the database of an Airflow connection, encrypted if the settings demand it.
 
     Raises:
         AirflowNotFoundException: there is no such connection; the message names it.
@@ -62,6 +62,7 @@ def open_connection(conn_id: str) -> Database:
         password=connection.password,
         schema=connection.schema,
         extra=connection.extra_dejson,
+        ca_file=settings.database_ca_file,
     )
 
 
