@@ -1,10 +1,11 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs clean demo .env test test-mwaa package deploy rollback environment destroy nab bench lock
+.PHONY: help install up down status logs clean demo .env test test-mwaa package deploy rollback deployed destroy nab bench lock
 
 PYTHON ?= python3
 VENV := .venv/bin
 DATA ?= include/sample-data
+DEPLOYING = $(if $(TAKE_OVER),--take-over) $(if $(MIGRATED),--migrated)
 export PYTHON
 
 help:  ## Show the targets
@@ -45,8 +46,20 @@ test: install  ## Run every check and test
 test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy of its image's packages
 	@$(VENV)/python -m pytest tests/mwaa
 
-package: install  ## Build what Amazon MWAA runs into build/mwaa, the same to the byte everywhere
-	@$(VENV)/python -m deploy package
+package: install  ## Build what Amazon MWAA runs into build/mwaa; WHEELS=1 for a network without PyPI
+	@$(VENV)/python -m deploy package $(if $(WHEELS),--wheels)
+
+deploy: install  ## Show what differs in ENV=name, ask (YES=1 does not), and bring it about; SHOW=1 shows only
+	@$(VENV)/python -m deploy deploy "$(ENV)" $(if $(YES),--yes) $(if $(SHOW),--show-only) $(DEPLOYING)
+
+rollback: install  ## Bring the deployment before back to ENV=name, or TO=deployment
+	@$(VENV)/python -m deploy rollback "$(ENV)" $(if $(TO),--to "$(TO)") $(if $(YES),--yes) $(DEPLOYING)
+
+deployed: install  ## Show the stacks and the deployments of ENV=name
+	@$(VENV)/python -m deploy status "$(ENV)"
+
+destroy: install  ## Remove ENV=name so that nothing is billed; KEEP_DATA=1 keeps buckets and a snapshot
+	@$(VENV)/python -m deploy destroy "$(ENV)" $(if $(KEEP_DATA),--keep-data) $(if $(CONFIRM),--confirm "$(CONFIRM)")
 
 nab: install  ## Score detection on a folder of series, DATA=folder; results in var/bench
 	@$(VENV)/python -m bench.nab "$(DATA)"

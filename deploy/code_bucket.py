@@ -1,13 +1,14 @@
 """The code bucket: what Airflow reads, and the record of every deployment.
 
-A record names each file with its SHA-256 and the version that S3 gave it. A file is known to be in place only
-while its newest version is the recorded one: what somebody else wrote, or a deployment that was killed, is
-found by that and written anew.
+S3 keeps the SHA-256 of what was uploaded with it, so the bucket itself tells what is in place, also after a
+deployment that was killed. What others put there has none, and is written anew. A record names each file of a
+finished deployment with the version that S3 gave it: by that, an earlier one is brought back.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ DAGS = "dags/"
 INCLUDE = f"{DAGS}include/"
 MIGRATIONS = f"{INCLUDE}sql/migrations/"
 START_FILES = ("plugins.zip", "requirements.txt", "startup.sh")
-_CURRENT = "deployment.json"
 _HISTORY = "deployments/"
 _LOCK = "deploying.json"
 _AT_ONCE = 8
@@ -83,7 +83,8 @@ class CodeBucket:
 
     def current(self) -> Deployment | None:
         """Return the last deployment that was finished; None before the first one."""
-        return self._read_record(_CURRENT)
+        names = self.history()
+        return self.deployment(names[-1]) if names else None
 
     def deployment(self, name: str) -> Deployment:
         """Return an earlier deployment.
@@ -91,23 +92,40 @@ class CodeBucket:
         Raises:
             DeployError: there is none of that name; the message names the last ones.
         """
-        record = self._read_record(f"{_HISTORY}{name}.json")
-        if record is None:
-            known = self.history()[-5:]
-            raise DeployError(f"There is no deployment {name!r}: the last ones are {', '.join(known)}.")
-        return record
+        body = self._read(f"{_HISTORY}{name}.json")
+        if body is None:
+            last = ", ".join(self.history()[-5:]) or "none yet"
+            raise DeployError(f"There is no deployment {name!r}: the last ones are {last}.")
+        record = json.loads(body)
+        return Deployment(name, {key: StoredFile(**file) for key, file in record["files"].items()})
 
     def history(self) -> list[str]:
         """Return the names of all finished deployments, oldest first."""
         keys = self._keys(_HISTORY)
         return sorted(key.removeprefix(_HISTORY).removesuffix(".json") for key in keys)
 
+    def one_before(self) -> str:
+        """Return the name of the deployment before the last one.
+
+        Raises:
+            DeployError: there is none.
+        """
+        names = self.history()
+        if len(names) < 2:
+            raise DeployError(
+                f"There is no deployment before {' '.join(names) or 'the first'} to go back to."
+            )
+        return names[-2]
+
     def files_in_place(self) -> dict[str, StoredFile]:
-        """Return the files whose newest version is the recorded one; others count as unknown."""
-        current = self.current()
-        newest = dict(self._newest_versions())
-        recorded = current.files if current else {}
-        return {key: file for key, file in recorded.items() if newest.get(key) == file.version}
+        """Return what Airflow may read; a file that was not uploaded by a deployment has an empty SHA-256."""
+
+        def look(key: str) -> StoredFile:
+            answer = self.s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
+            return StoredFile(b64decode(answer.get("ChecksumSHA256", "")).hex(), answer["VersionId"])
+
+        keys = [key for key in self._keys("") if is_code(key)]
+        return self._for_each(look, keys)
 
     def changes_to(self, wanted: Mapping[str, str]) -> FileChanges:
         """Compare the bucket with what it should hold.
@@ -115,16 +133,7 @@ class CodeBucket:
         Args:
             wanted: SHA-256 by key.
         """
-        in_place = self.files_in_place()
-        present = {key for key, _ in self._newest_versions()}
-        different = {
-            key for key, digest in wanted.items() if key not in in_place or in_place[key].sha256 != digest
-        }
-        return FileChanges(
-            added=tuple(sorted(different - present)),
-            changed=tuple(sorted(different & present)),
-            removed=tuple(sorted(present - wanted.keys())),
-        )
+        return compare({key: file.sha256 for key, file in self.files_in_place().items()}, wanted)
 
     def write(self, keys: Collection[str], content: Callable[[str], bytes]) -> dict[str, StoredFile]:
         """Upload files; return what S3 made of them.
@@ -153,7 +162,9 @@ class CodeBucket:
         def copy(key: str) -> StoredFile:
             source = {"Bucket": self.name, "Key": key, "VersionId": earlier.files[key].version}
             try:
-                answer = self.s3.copy_object(Bucket=self.name, Key=key, CopySource=source)
+                answer = self.s3.copy_object(
+                    Bucket=self.name, Key=key, CopySource=source, ChecksumAlgorithm="SHA256"
+                )
             except ClientError as error:
                 if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion", "404"):
                     raise
@@ -179,9 +190,8 @@ class CodeBucket:
         """Write down that a deployment is finished."""
         deployment = Deployment(deployment_name({key: f.sha256 for key, f in files.items()}, now), files)
         body = json.dumps(asdict(deployment), indent=1, sort_keys=True).encode()
-        # The history first: what is current must be found there.
-        for key in (f"{_HISTORY}{deployment.name}.json", _CURRENT):
-            self.s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType="application/json")
+        key = f"{_HISTORY}{deployment.name}.json"
+        self.s3.put_object(Bucket=self.name, Key=key, Body=body, ContentType="application/json")
         return deployment
 
     @contextmanager
@@ -216,27 +226,11 @@ class CodeBucket:
             "if that deployment was killed, say TAKE_OVER=1."
         )
 
-    def _read_record(self, key: str) -> Deployment | None:
-        body = self._read(key)
-        if body is None:
-            return None
-        record = json.loads(body)
-        files = {name: StoredFile(**file) for name, file in record["files"].items()}
-        return Deployment(record["name"], files)
-
     def _read(self, key: str) -> bytes | None:
         try:
             return bytes(self.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
         except self.s3.exceptions.NoSuchKey:
             return None
-
-    def _newest_versions(self) -> Iterator[tuple[str, str]]:
-        """Yield key and version of everything that Airflow may read."""
-        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.name)
-        for page in pages:
-            for found in page.get("Versions", []):
-                if found["IsLatest"] and is_code(found["Key"]):
-                    yield found["Key"], found["VersionId"]
 
     def _keys(self, prefix: str) -> Iterator[str]:
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
@@ -245,6 +239,21 @@ class CodeBucket:
     def _for_each(self, act: Callable[[str], StoredFile], keys: Collection[str]) -> dict[str, StoredFile]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return dict(zip(keys, pool.map(act, keys), strict=True))
+
+
+def compare(present: Mapping[str, str], wanted: Mapping[str, str]) -> FileChanges:
+    """Tell what must happen to the files that are there.
+
+    Args:
+        present: SHA-256 by key.
+        wanted: SHA-256 by key.
+    """
+    different = {key for key, digest in wanted.items() if present.get(key) != digest}
+    return FileChanges(
+        added=tuple(sorted(different - present.keys())),
+        changed=tuple(sorted(different & present.keys())),
+        removed=tuple(sorted(present.keys() - wanted.keys())),
+    )
 
 
 def is_code(key: str) -> bool:

@@ -45,6 +45,8 @@ class Environment(BaseModel):
             the secret must be there already.
         certificates: file with the authorities that the database's certificate is checked by; by default
             that of Amazon RDS, fetched at every deployment.
+        wheels: pack what requirements.txt names with the plugins, for a network without a way to PyPI; by
+            default where the network reaches AWS by endpoints only.
         tags: put onto every stack and what lies in it.
     """
 
@@ -58,6 +60,7 @@ class Environment(BaseModel):
     parameters: dict[str, ParameterValue] = {}
     database_connection_from: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
     certificates: Path | None = None
+    wheels: bool | None = None
     tags: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -68,6 +71,12 @@ class Environment(BaseModel):
                 "remove database_connection_from"
             )
         return self
+
+    @property
+    def needs_wheels(self) -> bool:
+        """Tell whether Airflow cannot fetch its requirements from PyPI."""
+        by_endpoints = "network" not in self.leave_out and self.parameters.get("Egress") != "nat"
+        return by_endpoints if self.wheels is None else self.wheels
 
     @property
     def secret_name(self) -> str:

@@ -6,11 +6,13 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
+
+from deploy.wheels import WHEELS, offline_requirements
 
 _PARTS = frozenset({"dags", "plugins.zip", "requirements.txt", "startup.sh"})
 _IGNORE_FILE = ".airflowignore"
@@ -61,12 +63,13 @@ class Package:
         return sum((self.folder / name).stat().st_size for name in self.files)
 
 
-def build_package(project: Path, target: Path) -> Package:
+def build_package(project: Path, target: Path, wheels: Sequence[Path] = ()) -> Package:
     """Build the package of a project in a folder, replacing the one that was there.
 
     Args:
         project: the checkout.
         target: the folder; whole or absent at every moment.
+        wheels: what `requirements.txt` is to be installed from, for a network without a way to PyPI.
 
     Raises:
         PackagingError: a part is missing, is a symbolic link, or the target holds something else.
@@ -77,7 +80,7 @@ def build_package(project: Path, target: Path) -> Package:
     for leftover in target.parent.glob(f"{unfinished}*"):
         shutil.rmtree(leftover)
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=unfinished))
-    _fill(project, work / "new")
+    _fill(project, work / "new", wheels)
     if target.exists():
         target.rename(work / "old")
     (work / "new").rename(target)
@@ -105,7 +108,7 @@ def _refuse_what_is_no_package(target: Path) -> None:
         )
 
 
-def _fill(project: Path, folder: Path) -> None:
+def _fill(project: Path, folder: Path, wheels: Sequence[Path]) -> None:
     ignored = _ignored(project)
     dags = [file for file in _files(project, "dags", ignored) if file.parent == Path("dags")]
     include = [f for f in _files(project, "include", ignored) if not f.is_relative_to(_DEMO_ONLY)]
@@ -114,8 +117,12 @@ def _fill(project: Path, folder: Path) -> None:
             _copy(project / file, folder, file)
     for file in include:
         _copy(project / file, folder, "dags" / file)
-    _zip(project / "plugins", [f.relative_to("plugins") for f in _files(project, "plugins", ignored)], folder)
+    plugins = {file.relative_to("plugins"): project / file for file in _files(project, "plugins", ignored)}
+    _zip(plugins | {Path(WHEELS) / wheel.name: wheel for wheel in wheels}, folder)
     _copy(_required(project / "requirements.txt"), folder, Path("requirements.txt"))
+    if wheels:
+        requirements = folder / "requirements.txt"
+        requirements.write_text(offline_requirements(requirements.read_text(encoding="utf-8")))
     _copy(_required(project / "deploy" / "startup.sh"), folder, Path("startup.sh"))
 
 
@@ -161,12 +168,17 @@ def _copy(source: Path, folder: Path, name: Path) -> None:
         (folder / parent).chmod(_FOLDER_MODE)
 
 
-def _zip(plugins: Path, files: list[Path], folder: Path) -> None:
-    """Pack the plugins without compression: libraries that compress differ in what they write."""
+def _zip(files: Mapping[Path, Path], folder: Path) -> None:
+    """Pack the plugins without compression: libraries that compress differ in what they write.
+
+    Args:
+        files: where each lies, by its path in the archive.
+        folder: where the archive goes.
+    """
     with zipfile.ZipFile(folder / "plugins.zip", "w", zipfile.ZIP_STORED) as archive:
-        for file in files:
-            entry = zipfile.ZipInfo(file.as_posix(), _EPOCH_OF_ZIP)
+        for name, file in files.items():
+            entry = zipfile.ZipInfo(name.as_posix(), _EPOCH_OF_ZIP)
             entry.create_system = 3  # Unix, also where it is built on Windows
             entry.external_attr = (0o100000 | _FILE_MODE) << 16
-            archive.writestr(entry, (plugins / file).read_bytes())
+            archive.writestr(entry, file.read_bytes())
     (folder / "plugins.zip").chmod(_FILE_MODE)

@@ -11,6 +11,7 @@ from deploy.errors import DeployError
 from deploy.templates import Template, stack_name
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
+ENVIRONMENT_TAG = "vigil:environment"
 _NO_UPDATES = "No updates are to be performed"
 _UNUSABLE = {
     "ROLLBACK_COMPLETE": "Its creation failed and was taken back",
@@ -40,6 +41,7 @@ def bring_about(
     template: Template,
     known: Mapping[str, str],
     poll_s: float = 5,
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Create or update the stack of a template, and wait for it; return its outputs by name.
 
@@ -49,12 +51,13 @@ def bring_about(
         template: what to make.
         known: values that its parameters are picked from.
         poll_s: seconds between two looks.
+        tags: of the stack and what lies in it, beside the environment's.
 
     Raises:
         DeployError: a parameter is missing, or the stack failed; the message has each resource's reason.
     """
     name = stack_name(environment, template.name)
-    request = stack_request(environment, template, known)
+    request = stack_request(environment, template, known, tags)
     present = settled_stack(cloudformation, name, poll_s)
     if present is None:
         cloudformation.create_stack(**request)
@@ -92,7 +95,9 @@ def settled_stack(cloudformation: Any, name: str, poll_s: float = 5) -> dict[str
     return find_stack(cloudformation, name)
 
 
-def stack_request(environment: str, template: Template, known: Mapping[str, str]) -> dict[str, Any]:
+def stack_request(
+    environment: str, template: Template, known: Mapping[str, str], tags: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return what a creation, an update and a change set of a template's stack all ask for."""
     parameters = template.parameters({"Environment": environment, **known})
     return {
@@ -100,7 +105,10 @@ def stack_request(environment: str, template: Template, known: Mapping[str, str]
         "TemplateBody": template.body,
         "Capabilities": list(CAPABILITIES),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        "Tags": [{"Key": "vigil:environment", "Value": environment}],
+        "Tags": [
+            {"Key": key, "Value": value}
+            for key, value in {**(tags or {}), ENVIRONMENT_TAG: environment}.items()
+        ],
     }
 
 

@@ -1,0 +1,206 @@
+"""The course of a deployment. Each step may be repeated: one that was killed is just run again.
+
+Order: what the code needs in the account; migrations, which the code before them does not mind; what
+Airflow's processes start with, so that Amazon MWAA replaces them; SQL and configuration; DAGs; what is no
+longer wanted.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from deploy.airflow_runs import AirflowRuns
+from deploy.code import Code
+from deploy.code_bucket import (
+    DAGS,
+    INCLUDE,
+    MIGRATIONS,
+    START_FILES,
+    CodeBucket,
+    Deployment,
+    StoredFile,
+    compare,
+)
+from deploy.environment import Environment
+from deploy.errors import DeployError
+from deploy.planning import AIRFLOW, exists, known_values, templates_of
+from deploy.stacks import bring_about
+from deploy.templates import read_template
+from vigil.aws import Aws
+from vigil.settings import parse_connection
+
+MIGRATION_DAG = "migrate_database"
+_VERSION_PARAMETERS = {
+    "plugins.zip": "PluginsS3ObjectVersion",
+    "requirements.txt": "RequirementsS3ObjectVersion",
+    "startup.sh": "StartupScriptS3ObjectVersion",
+}
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Deploys to one environment.
+
+    Attributes:
+        environment: where to.
+        aws: clients with the deployer's permissions.
+        tell: is told each step, a line at a time.
+        take_over: go on although another deployment is said to be going on.
+        migrated: somebody has run the migrations, so they are not run here.
+        poll_s: seconds between two looks at what takes time.
+    """
+
+    environment: Environment
+    aws: Aws
+    tell: Callable[[str], None]
+    take_over: bool = False
+    migrated: bool = False
+    poll_s: float = 5.0
+
+    def deploy(self, code: Code) -> Deployment:
+        """Bring about every stack, and put the code in place.
+
+        Raises:
+            DeployError: a step failed; the message says which, and the way out.
+        """
+        values = dict(self.environment.parameters)
+        for template in templates_of(self.environment):
+            if template.name != AIRFLOW:
+                values |= self._bring_about(template.name, values)
+        self._write_connection()
+        return self.put_in_place(code)
+
+    def put_in_place(self, code: Code) -> Deployment:
+        """Put code in place, and let Airflow take it up.
+
+        Raises:
+            DeployError: a step failed; the message says which, and the way out.
+        """
+        values = known_values(self.aws, self.environment)
+        if "CodeBucketName" not in values:
+            raise DeployError(
+                f"The environment {self.environment.name} has no code bucket: deploy to it first, or name "
+                "the bucket as CodeBucketName under parameters."
+            )
+        bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
+        with bucket.locked(f"{getpass.getuser()}@{socket.gethostname()}", self.take_over):
+            return self._put_in_place(code, bucket, values)
+
+    def _put_in_place(self, code: Code, bucket: CodeBucket, values: Mapping[str, str]) -> Deployment:
+        present = bucket.files_in_place()
+        changes = compare({key: file.sha256 for key, file in present.items()}, code.wanted)
+        kept = code.wanted.keys() - set(changes.written)
+        files = {key: file for key, file in present.items() if key in kept}
+
+        def put(belongs: Callable[[str], bool]) -> None:
+            keys = [key for key in changes.written if key not in files and belongs(key)]
+            if keys:
+                self.tell(f"uploading {_counted(keys)}")
+                files.update(code.put(bucket, keys))
+
+        runs_already = f"{DAGS}{MIGRATION_DAG}.py" in present and exists(self.aws, self.environment, AIRFLOW)
+        put(lambda key: key.startswith(MIGRATIONS))
+        if runs_already:
+            self._migrate(code)
+        put(lambda key: key in START_FILES)
+        if AIRFLOW not in self.environment.leave_out:
+            self._bring_about(AIRFLOW, {**values, **_versions(files)})
+        put(lambda key: key.startswith(INCLUDE))
+        put(lambda key: True)
+        if changes.removed:
+            self.tell(f"removing {_counted(changes.removed)}")
+            bucket.remove(changes.removed)
+        if not runs_already:
+            self._migrate(code)
+        current = bucket.current()
+        if current and current.files == files:
+            return current
+        return bucket.record(files, datetime.now(UTC))
+
+    def _bring_about(self, template: str, values: Mapping[str, str]) -> dict[str, str]:
+        self.tell(f"{template}: bringing about")
+        return bring_about(
+            self.aws.client("cloudformation"),
+            self.environment.name,
+            read_template(template),
+            values,
+            tags=self.environment.tags,
+            poll_s=self.poll_s,
+        )
+
+    def _migrate(self, code: Code) -> None:
+        """Bring the tables up to what the code needs."""
+        if self.migrated or AIRFLOW in self.environment.leave_out:
+            return
+        newest = max(number_of_migration(key) for key in code.wanted if key.startswith(MIGRATIONS))
+        self.tell(f"running {MIGRATION_DAG} up to {newest:04d}")
+        runs = AirflowRuns(self.aws.client("mwaa"), f"vigil-{self.environment.name}", self.poll_s)
+        runs.run_to_its_end(MIGRATION_DAG, f"deploy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}", {"up_to": newest})
+
+    def _write_connection(self) -> None:
+        """Write the connection to a database of one's own into its secret, if it says something else."""
+        variable = self.environment.database_connection_from
+        if not variable:
+            return
+        text = os.environ.get(variable, "")
+        if not text:
+            raise DeployError(
+                f"{variable} is not set: the environment {self.environment.name} takes the database "
+                "connection from it. Set it to mysql://user:password@host:port/schema."
+            )
+        write_secret(self.aws, self.environment.secret_name, connection_secret(text, variable))
+        self.tell(f"the secret {self.environment.secret_name} holds the connection")
+
+
+def number_of_migration(key: str) -> int:
+    """Return the number that a migration's file begins with."""
+    return int(key.removeprefix(MIGRATIONS).partition("_")[0])
+
+
+def connection_secret(text: str, name: str) -> str:
+    """Return an Airflow connection as the JSON that its Secrets Manager backend reads.
+
+    Args:
+        text: the connection as URI or JSON.
+        name: what to call it in errors; the text is never shown.
+    """
+    database = parse_connection(text, name)
+    secret: dict[str, Any] = {
+        "conn_type": "mysql",
+        "host": database.host,
+        "port": database.port,
+        "login": database.user,
+        "password": database.password,
+        "schema": database.name,
+    }
+    if database.ca_file:
+        secret["extra"] = json.dumps({"ssl_ca": database.ca_file})
+    return json.dumps(secret, sort_keys=True)
+
+
+def write_secret(aws: Aws, name: str, text: str) -> None:
+    """Create a secret, or change it where it says something else."""
+    secrets = aws.client("secretsmanager")
+    try:
+        present = secrets.get_secret_value(SecretId=name)["SecretString"]
+    except secrets.exceptions.ResourceNotFoundException:
+        secrets.create_secret(Name=name, SecretString=text)
+        return
+    if present != text:
+        secrets.put_secret_value(SecretId=name, SecretString=text)
+
+
+def _versions(files: Mapping[str, StoredFile]) -> dict[str, str]:
+    return {parameter: files[key].version for key, parameter in _VERSION_PARAMETERS.items()}
+
+
+def _counted(keys: Iterable[str]) -> str:
+    found = list(keys)
+    return found[0] if len(found) == 1 else f"{len(found)} files, {found[0]} to {found[-1]}"

@@ -1,0 +1,148 @@
+"""What a deployment would do, found out without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import WaiterError
+
+from deploy.code import Code
+from deploy.code_bucket import CodeBucket, FileChanges, compare
+from deploy.environment import Environment
+from deploy.errors import DeployError
+from deploy.stacks import find_stack, outputs_of, settled_stack, stack_request
+from deploy.templates import ORDER, Template, read_template, stack_name
+from vigil.aws import Aws
+
+AIRFLOW = "airflow"
+_PREVIEW = "vigil-preview"
+_NOTHING = ("didn't contain changes", "No updates are to be performed")
+_LOOKS = {"Delay": 2, "MaxAttempts": 300}
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """One resource that is added, modified or removed; with `replaced`, another one comes in its place."""
+
+    action: str
+    name: str
+    type: str
+    replaced: bool = False
+
+
+@dataclass(frozen=True)
+class StackChange:
+    """A stack that is created or updated.
+
+    Attributes:
+        stack: its name.
+        created: there is none of that name yet.
+        resources: what happens to each; empty when nothing does.
+    """
+
+    stack: str
+    created: bool
+    resources: tuple[ResourceChange, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a deployment would do."""
+
+    stacks: tuple[StackChange, ...]
+    files: FileChanges
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Tell whether all is as it should be."""
+        return not self.files and not any(stack.resources for stack in self.stacks)
+
+
+def templates_of(environment: Environment) -> list[Template]:
+    """Return the templates of an environment's stacks, in the order of their creation."""
+    return [read_template(name) for name in ORDER if name not in environment.leave_out]
+
+
+def known_values(aws: Aws, environment: Environment) -> dict[str, str]:
+    """Return what templates can be given: the environment's parameters, and outputs of stacks there are."""
+    values = dict(environment.parameters)
+    for template in templates_of(environment):
+        values |= outputs_of(aws.client("cloudformation"), stack_name(environment.name, template.name))
+    return values
+
+
+def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
+    """Find out what a deployment would do.
+
+    A stack that a stack before it will feed anew is previewed with what that one tells today. The versions of
+    the start files are known only once they are uploaded: where these files change, the environment is
+    updated.
+    """
+    values = known_values(aws, environment)
+    stacks = tuple(_preview(aws, environment, template, values) for template in templates_of(environment))
+    return Plan(stacks, _file_changes(aws, values, code))
+
+
+def _file_changes(aws: Aws, values: Mapping[str, str], code: Code) -> FileChanges:
+    if "CodeBucketName" not in values:
+        return compare({}, code.wanted)
+    return CodeBucket(aws.client("s3"), values["CodeBucketName"]).changes_to(code.wanted)
+
+
+def _preview(
+    aws: Aws, environment: Environment, template: Template, values: Mapping[str, str]
+) -> StackChange:
+    cloudformation = aws.client("cloudformation")
+    name = stack_name(environment.name, template.name)
+    stack = settled_stack(cloudformation, name)
+    if stack is None:
+        return StackChange(name, True, tuple(_additions(template)))
+    present = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    request = stack_request(environment.name, template, present | values, environment.tags)
+    return StackChange(name, False, tuple(_changes(cloudformation, request)))
+
+
+def _additions(template: Template) -> Iterator[ResourceChange]:
+    for name, resource in template.content["Resources"].items():
+        yield ResourceChange("Add", name, resource["Type"])
+
+
+def _changes(cloudformation: Any, request: Mapping[str, Any]) -> Iterator[ResourceChange]:
+    """Ask CloudFormation what an update would do, by a change set that nobody executes."""
+    which = {"StackName": request["StackName"], "ChangeSetName": _PREVIEW}
+    cloudformation.delete_change_set(**which)  # that of a preview that was killed
+    cloudformation.create_change_set(**request, ChangeSetName=_PREVIEW, ChangeSetType="UPDATE")
+    try:
+        yield from _described(cloudformation, which)
+    finally:
+        cloudformation.delete_change_set(**which)
+
+
+def _described(cloudformation: Any, which: Mapping[str, str]) -> Iterator[ResourceChange]:
+    status, reason = _settled_change_set(cloudformation, which)
+    if status == "FAILED":
+        if any(text in reason for text in _NOTHING):
+            return
+        raise DeployError(f"CloudFormation refuses what is to become of {which['StackName']}: {reason}")
+    for page in cloudformation.get_paginator("describe_change_set").paginate(**which):
+        for change in (one["ResourceChange"] for one in page["Changes"]):
+            replaced = change.get("Replacement", "False") != "False"
+            yield ResourceChange(
+                change["Action"], change["LogicalResourceId"], change["ResourceType"], replaced
+            )
+
+
+def _settled_change_set(cloudformation: Any, which: Mapping[str, str]) -> tuple[str, str]:
+    try:
+        cloudformation.get_waiter("change_set_create_complete").wait(**which, WaiterConfig=_LOOKS)
+    except WaiterError as error:
+        answer = error.last_response
+        return str(answer.get("Status", "FAILED")), str(answer.get("StatusReason", error))
+    return "CREATE_COMPLETE", ""
+
+
+def exists(aws: Aws, environment: Environment, template: str) -> bool:
+    """Tell whether an environment has the stack of a template."""
+    return find_stack(aws.client("cloudformation"), stack_name(environment.name, template)) is not None

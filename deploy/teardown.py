@@ -1,0 +1,210 @@
+"""The end of an environment: nothing that is billed is left, or only what was asked to be kept.
+
+First Airflow goes, which would begin new things; then what it began - training stacks, jobs, endpoints,
+models - and then the stacks, in the reverse of their order. What an environment began is found by its tag, or
+by the role that it runs as: names are the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from deploy.environment import Environment
+from deploy.planning import AIRFLOW, known_values, templates_of
+from deploy.stacks import ENVIRONMENT_TAG, delete_stack, find_stack
+from deploy.templates import stack_name
+from vigil.aws import Aws, error_code
+
+# Kept together: the buckets, the key that they are encrypted by, and the registry.
+HOLD_DATA = ("storage", "pipeline")
+_TRAINING_STACK_TAG = "vigil:training-stack"
+_DELETED_AT_ONCE = 1000
+_KEY_WAIT_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Teardown:
+    """Removes one environment.
+
+    Attributes:
+        environment: what to remove.
+        aws: clients with the deployer's permissions.
+        tell: is told each step, a line at a time.
+        keep_data: leave buckets, key, registry and the database's last snapshot.
+        poll_s: seconds between two looks at what takes time.
+    """
+
+    environment: Environment
+    aws: Aws
+    tell: Callable[[str], None]
+    keep_data: bool = False
+    poll_s: float = 5.0
+
+    def tear_down(self) -> list[str]:
+        """Remove everything; return what is left, as its ARNs.
+
+        Raises:
+            DeployError: a stack could not be deleted; the message says why.
+        """
+        values = known_values(self.aws, self.environment)
+        self._delete_stack_of(AIRFLOW)
+        self._end_training_stacks()
+        if "SageMakerRoleArn" in values:
+            self._end_what_runs_as(values["SageMakerRoleArn"])
+        if not self.keep_data:
+            self._empty_registry(values)
+            for bucket in self._own_buckets(values):
+                self._empty(bucket)
+        for template in reversed(templates_of(self.environment)):
+            if not (self.keep_data and template.name in HOLD_DATA):
+                self._delete_stack_of(template.name)
+        self._delete_what_stacks_leave(values)
+        return self.what_is_left()
+
+    def what_is_left(self) -> list[str]:
+        """Return the ARN of everything that still carries the environment's tag."""
+        tagging = self.aws.client("resourcegroupstaggingapi")
+        wanted = [{"Key": ENVIRONMENT_TAG, "Values": [self.environment.name]}]
+        pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
+        return sorted(found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"])
+
+    def _delete_stack_of(self, template: str) -> None:
+        name = stack_name(self.environment.name, template)
+        cloudformation = self.aws.client("cloudformation")
+        if find_stack(cloudformation, name):
+            self.tell(f"deleting the stack {name}")
+            delete_stack(cloudformation, name, self.poll_s)
+
+    def _end_training_stacks(self) -> None:
+        cloudformation = self.aws.client("cloudformation")
+        for page in cloudformation.get_paginator("describe_stacks").paginate():
+            for stack in page["Stacks"]:
+                tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+                ours = tags.get(ENVIRONMENT_TAG) == self.environment.name
+                if ours and _TRAINING_STACK_TAG in tags and stack["StackStatus"] != "DELETE_COMPLETE":
+                    self.tell(f"ending the training stack {stack['StackName']}")
+                    delete_stack(cloudformation, stack["StackId"], self.poll_s)
+
+    def _end_what_runs_as(self, role: str) -> None:
+        sagemaker = self.aws.client("sagemaker")
+        for kind in ("training", "processing"):
+            for name in _running_jobs(sagemaker, kind):
+                job = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name})
+                if job["RoleArn"] == role:
+                    self.tell(f"stopping the {kind} job {name}")
+                    getattr(sagemaker, f"stop_{kind}_job")(**{f"{kind.title()}JobName": name})
+        models = {name for name in _names(sagemaker, "model") if _role_of(sagemaker, name) == role}
+        for name in _running_jobs(sagemaker, "transform"):
+            if sagemaker.describe_transform_job(TransformJobName=name)["ModelName"] in models:
+                self.tell(f"stopping the transform job {name}")
+                sagemaker.stop_transform_job(TransformJobName=name)
+        self._delete_endpoints_of(sagemaker, models)
+        for name in sorted(models):
+            sagemaker.delete_model(ModelName=name)
+
+    def _delete_endpoints_of(self, sagemaker: Any, models: set[str]) -> None:
+        configs = set(_names(sagemaker, "endpoint_config"))
+        configs = {name for name in configs if _models_of(sagemaker, name) & models}
+        for name in _names(sagemaker, "endpoint"):
+            if sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] in configs:
+                self.tell(f"deleting the endpoint {name}")
+                sagemaker.delete_endpoint(EndpointName=name)
+        for name in sorted(configs):
+            sagemaker.delete_endpoint_config(EndpointConfigName=name)
+
+    def _empty_registry(self, values: dict[str, str]) -> None:
+        group = values.get("ModelPackageGroupArn")
+        if not group:
+            return
+        sagemaker = self.aws.client("sagemaker")
+        pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+        for package in [one["ModelPackageArn"] for page in pages for one in page["ModelPackageSummaryList"]]:
+            sagemaker.delete_model_package(ModelPackageName=package)
+
+    def _own_buckets(self, values: dict[str, str]) -> list[str]:
+        """Return the buckets that a stack made, not those that the environment's file names."""
+        names = ("BucketName", "CodeBucketName")
+        return [values[name] for name in names if name in values and name not in self.environment.parameters]
+
+    def _delete_bucket(self, bucket: str) -> None:
+        try:
+            self.aws.client("s3").delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error_code(error) != "NoSuchBucket":
+                raise
+
+    def _delete_key(self, values: dict[str, str]) -> None:
+        """Let the key be deleted after the shortest time there is; until then it costs nothing."""
+        kms = self.aws.client("kms")
+        key = values.get("KeyArn", "").rpartition("/")[2]
+        if key and kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+            kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=_KEY_WAIT_DAYS)
+            self.tell(f"the key {key} will be gone in {_KEY_WAIT_DAYS} days; nothing is billed for it")
+
+    def _delete_snapshots(self, values: dict[str, str]) -> None:
+        """Delete the snapshot that was taken when the database's stack was deleted."""
+        if "DatabaseClusterArn" not in values:
+            return
+        rds = self.aws.client("rds")
+        cluster = values["DatabaseClusterArn"].rpartition(":")[2]
+        pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(
+            DBClusterIdentifier=cluster, SnapshotType="manual"
+        )
+        for snapshot in [one for page in pages for one in page["DBClusterSnapshots"]]:
+            self.tell(f"deleting the snapshot {snapshot['DBClusterSnapshotIdentifier']}")
+            rds.delete_db_cluster_snapshot(
+                DBClusterSnapshotIdentifier=snapshot["DBClusterSnapshotIdentifier"]
+            )
+
+    def _empty(self, bucket: str) -> None:
+        self.tell(f"emptying the bucket {bucket}, every version")
+        s3 = self.aws.client("s3")
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
+            for start in range(0, len(objects), _DELETED_AT_ONCE):
+                part = {"Objects": objects[start : start + _DELETED_AT_ONCE], "Quiet": True}
+                s3.delete_objects(Bucket=bucket, Delete=part)
+
+    def _delete_what_stacks_leave(self, values: dict[str, str]) -> None:
+        """Delete what a stack keeps on purpose, or what never lay in one."""
+        if not self.keep_data:
+            for bucket in self._own_buckets(values):
+                self._delete_bucket(bucket)
+            self._delete_snapshots(values)
+            self._delete_key(values)
+        if self.environment.database_connection_from:
+            self.aws.client("secretsmanager").delete_secret(
+                SecretId=self.environment.secret_name, ForceDeleteWithoutRecovery=True
+            )
+        logs = self.aws.client("logs")
+        prefix = f"airflow-vigil-{self.environment.name}-"
+        for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+            for group in page["logGroups"]:
+                logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
+def _running_jobs(sagemaker: Any, kind: str) -> list[str]:
+    pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(StatusEquals="InProgress")
+    what = kind.title()
+    return [job[f"{what}JobName"] for page in pages for job in page[f"{what}JobSummaries"]]
+
+
+def _names(sagemaker: Any, kind: str) -> Iterator[str]:
+    what = "".join(part.title() for part in kind.split("_"))
+    pages = sagemaker.get_paginator(f"list_{kind}s").paginate()
+    for page in pages:
+        yield from [one[f"{what}Name"] for one in page[f"{what}s"]]
+
+
+def _role_of(sagemaker: Any, model: str) -> str:
+    return str(sagemaker.describe_model(ModelName=model).get("ExecutionRoleArn", ""))
+
+
+def _models_of(sagemaker: Any, config: str) -> set[str]:
+    answer = sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    return {variant["ModelName"] for variant in answer["ProductionVariants"] if "ModelName" in variant}

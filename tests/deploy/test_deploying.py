@@ -1,0 +1,183 @@
+"""Deployments to the embedded AWS, without an Airflow that would take them up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from deploy.code import EarlierCode, PackagedCode
+from deploy.code_bucket import CodeBucket, Deployment, StoredFile
+from deploy.deploying import Deployer
+from deploy.environment import Environment
+from deploy.errors import DeployError
+from deploy.packaging import build_package
+from deploy.planning import draw_plan, known_values
+from deploy.teardown import Teardown
+from vigil.aws import Aws
+
+PROJECT = Path(__file__).resolve().parents[2]
+CONNECTION = "mysql://vigil:not/shown@db.example:3307/events"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    monkeypatch.setenv("VIGIL_TEST_DATABASE", CONNECTION.replace("not/shown", "not%2Fshown"))
+    unique = f"t-{uuid4().hex[:8]}"
+    return Environment(
+        name=unique,
+        account="123456789012",
+        region="eu-west-1",
+        leave_out={"network", "database", "training-stacks", "roles", "monitoring", "airflow"},
+        parameters={"RequireTls": False, "ModelName": unique},
+        database_connection_from="VIGIL_TEST_DATABASE",
+        tags={"team": "data"},
+    )
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def deployer(aws: Aws, environment: Environment, told: list[str]) -> Iterator[Deployer]:
+    yield Deployer(environment, aws, told.append, poll_s=0.1)
+    Teardown(environment, aws, told.append, poll_s=0.1).tear_down()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A small project of the same shape."""
+    copy = tmp_path / "project"
+    for name in ("dags", "include", "plugins", "deploy"):
+        (copy / name).mkdir(parents=True)
+    for name in ("requirements.txt", "deploy/startup.sh", "dags/.airflowignore", "plugins/.airflowignore"):
+        shutil.copy(PROJECT / name, copy / name)
+    (copy / "dags" / "first.py").write_text("# first\n")
+    (copy / "plugins" / "vigil").mkdir()
+    (copy / "plugins" / "vigil" / "__init__.py").write_text("")
+    migrations = copy / "include" / "sql" / "migrations"
+    migrations.mkdir(parents=True)
+    (migrations / "0001_create.sql").write_text("SELECT 1")
+    (copy / "include" / "sql" / "select.sql").write_text("SELECT 1")
+    return copy
+
+
+def packed(project: Path) -> PackagedCode:
+    return PackagedCode(build_package(project, project / "build" / "mwaa"), {"dags/include/ca.pem": b"pem"})
+
+
+def bucket_of(deployer: Deployer) -> CodeBucket:
+    name = known_values(deployer.aws, deployer.environment)["CodeBucketName"]
+    return CodeBucket(deployer.aws.client("s3"), name)
+
+
+def test_a_deployment_is_planned_done_and_then_changes_nothing(deployer, project):
+    code = packed(project)
+    plan = draw_plan(deployer.aws, deployer.environment, code)
+    assert [stack.created for stack in plan.stacks] == [True, True]
+    assert "dags/first.py" in plan.files.added
+    first = deployer.deploy(code)
+    plan = draw_plan(deployer.aws, deployer.environment, code)
+    assert plan.changes_nothing
+    assert deployer.deploy(code) == first
+    assert bucket_of(deployer).history() == [first.name]
+    assert set(first.files) == set(code.wanted)
+
+
+def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer, project, told):
+    deployer.deploy(packed(project))
+    deployer.deploy(packed(project))
+    secrets = deployer.aws.client("secretsmanager")
+    secret = json.loads(secrets.get_secret_value(SecretId=deployer.environment.secret_name)["SecretString"])
+    assert secret == {
+        "conn_type": "mysql",
+        "host": "db.example",
+        "port": 3307,
+        "login": "vigil",
+        "password": "not/shown",
+        "schema": "events",
+    }
+    assert not any("not/shown" in line for line in told)
+
+
+def test_migrations_go_before_what_airflow_starts_with_then_sql_then_dags_and_deletions_last(
+    deployer, project, told
+):
+    deployer.deploy(packed(project))
+    for name, text in {
+        "dags/second.py": "# new",
+        "plugins/vigil/more.py": "",
+        "include/sql/more.sql": "SELECT 2",
+        "include/sql/migrations/0002_more.sql": "SELECT 2",
+    }.items():
+        (project / name).write_text(text)
+    (project / "dags" / "first.py").unlink()
+    told.clear()
+    deployer.deploy(packed(project))
+    assert [line for line in told if line.startswith(("uploading", "removing"))] == [
+        "uploading dags/include/sql/migrations/0002_more.sql",
+        "uploading plugins.zip",
+        "uploading dags/include/sql/more.sql",
+        "uploading dags/second.py",
+        "removing dags/first.py",
+    ]
+
+
+def test_a_deployment_that_dies_anywhere_is_finished_by_the_next(deployer, project, monkeypatch):
+    deployer.deploy(packed(project))
+    (project / "dags" / "second.py").write_text("# new")
+    (project / "include" / "sql" / "select.sql").write_text("SELECT 3")
+    (project / "dags" / "first.py").unlink()
+    code = packed(project)
+    for step in ("write", "remove", "current", "record"):
+        with monkeypatch.context() as patch:
+            patch.setattr(CodeBucket, step, _die)
+            with pytest.raises(KeyboardInterrupt):
+                deployer.deploy(code)
+    deployment = deployer.deploy(code)
+    assert set(deployment.files) == set(code.wanted)
+    assert not bucket_of(deployer).changes_to(code.wanted)
+    assert len(bucket_of(deployer).history()) == 2
+
+
+def test_an_earlier_deployment_is_brought_back(deployer, project):
+    first = deployer.deploy(packed(project))
+    (project / "dags" / "first.py").write_text("# changed")
+    (project / "dags" / "second.py").write_text("# new")
+    deployer.deploy(packed(project))
+    again = deployer.put_in_place(EarlierCode(bucket_of(deployer).deployment(first.name)))
+    assert digests(again) == digests(first)
+    body = deployer.aws.client("s3").get_object(Bucket=bucket_of(deployer).name, Key="dags/first.py")["Body"]
+    assert body.read() == b"# first\n"
+
+
+def test_without_the_variable_nothing_is_uploaded_and_the_way_out_is_told(deployer, project, monkeypatch):
+    monkeypatch.delenv("VIGIL_TEST_DATABASE")
+    with pytest.raises(DeployError, match="VIGIL_TEST_DATABASE is not set"):
+        deployer.deploy(packed(project))
+    assert bucket_of(deployer).current() is None
+
+
+def test_a_teardown_leaves_nothing_and_may_be_said_twice(deployer, project):
+    deployer.deploy(packed(project))
+    end = Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1)
+    before = bucket_of(deployer).name
+    assert any(before in arn for arn in end.what_is_left())
+    assert end.tear_down() == []
+    assert end.tear_down() == []
+    assert before not in {one["Name"] for one in deployer.aws.client("s3").list_buckets()["Buckets"]}
+
+
+def digests(deployment: Deployment) -> dict[str, str]:
+    files: dict[str, StoredFile] = dict(deployment.files)
+    return {key: file.sha256 for key, file in files.items()}
+
+
+def _die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
