@@ -12,7 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "plugins" / "vigil"
-DOMAINS = ("detection", "training", "release", "stacks", "health")
+DOMAINS = ("detection", "training", "release", "stacks", "health", "operations")
 AIRFLOWS_ROOMS = ("operators", "monitor")
 
 

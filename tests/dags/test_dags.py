@@ -23,6 +23,7 @@ INVENTORY = {
     "check_model_health": "check_model_health.py",
     "snooze_alerts": "snooze_alerts.py",
     "migrate_database": "migrate_database.py",
+    "report_metrics": "report_metrics.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)
@@ -90,6 +91,13 @@ def test_policies(dag_id: str) -> None:
 
 def test_the_minutely_dag_has_at_most_two_tasks() -> None:
     assert len(bag().dags["detect_anomalies"].tasks) <= 2
+
+
+def test_the_success_of_every_dag_with_a_schedule_is_watched() -> None:
+    scheduled = {dag.dag_id for dag in dags() if dag.timetable.can_be_scheduled}
+    (report,) = bag().dags["report_metrics"].tasks
+    (watched,) = report.op_args
+    assert {*watched, "report_metrics"} == scheduled
 
 
 @pytest.mark.parametrize(("dag_id", "task_id", "before"), IRREVERSIBLE)

@@ -1,0 +1,1 @@
+"""What operators need to see of a running system: a few figures, measured every minute."""

@@ -1,0 +1,54 @@
+"""What operators run, for real: database, embedded AWS, Airflow's own knowledge of its runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
+from pymysql.connections import Connection
+
+from tests.dags.runs import returned, run_dag
+from vigil.aws import Aws
+from vigil.windows import now
+
+pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
+
+SCHEDULED = (
+    "backfill_detections",
+    "check_model_health",
+    "detect_anomalies",
+    "retrain_on_image_push",
+    "retrain_on_new_data",
+    "retrain_weekly",
+    "sweep_training_stacks",
+)
+
+
+@pytest.mark.usefixtures("vigil_environment")
+def test_the_last_success_of_each_dag_that_is_on_is_reported(aws: Aws, connection: Connection[Any]) -> None:
+    on = ("sweep_training_stacks", "retrain_weekly")
+    run_dag("sweep_training_stacks", now() - timedelta(minutes=1))
+    with create_session() as session:
+        known = {dag.dag_id for dag in session.query(DagModel)}
+        session.add_all(
+            DagModel(dag_id=dag_id, bundle_name="dags-folder") for dag_id in SCHEDULED if dag_id not in known
+        )
+        for dag in session.query(DagModel):
+            dag.is_paused = dag.dag_id not in on
+    with connection.cursor() as cursor:
+        switched_on = now() - timedelta(days=9)
+        cursor.executemany("INSERT INTO watched_dags VALUES (%s, %s)", [(dag, switched_on) for dag in on])
+        connection.commit()
+    run = run_dag("report_metrics", now())
+    assert run.state == "success"
+    figures = returned(run, "measure_and_send")
+    ages = figures.pop("last_success_age_s")
+    assert figures == {"detection_lag_s": None, "oldest_unsent_alert_s": 0, "dirty_windows": 0}
+    assert ages.keys() == {*on}
+    assert 0 <= ages["sweep_training_stacks"] < 60
+    assert ages["retrain_weekly"] == pytest.approx(9 * 86_400, abs=60), "it has never succeeded"
+    metrics = aws.client("cloudwatch").list_metrics(Namespace="Vigil")["Metrics"]
+    assert {"OldestUnsentAlert", "DirtyWindows", "LastSuccessAge"} <= {one["MetricName"] for one in metrics}
