@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def test_the_success_of_every_dag_with_a_schedule_is_watched() -> None:
     (report,) = bag().dags["report_metrics"].tasks
     (watched,) = report.op_args
     assert {*watched, "report_metrics"} == scheduled
+    template = (DAGS.parent / "deploy" / "monitoring.yaml").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"- Name: Dag\n +Value: (\w+)", template)) == sorted(watched)
 
 
 @pytest.mark.parametrize(("dag_id", "task_id", "before"), IRREVERSIBLE)

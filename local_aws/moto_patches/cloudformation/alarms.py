@@ -58,6 +58,29 @@ class Alarm(Kind):
         region.client("cloudwatch").delete_alarms(AlarmNames=[physical_id])
 
 
+class Dashboard(Kind):
+    """AWS::CloudWatch::Dashboard."""
+
+    type = "AWS::CloudWatch::Dashboard"
+    name_property = "DashboardName"
+    known = frozenset({"DashboardBody", "DashboardName"})
+
+    @override
+    def create(self, region: Region, name: str, properties: Properties) -> str:
+        body = as_text(properties["DashboardBody"])
+        region.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody=body)
+        return name
+
+    @override
+    def apply(self, region: Region, physical_id: str, properties: Properties, before: Properties) -> None:
+        if before:
+            self.create(region, physical_id, properties)
+
+    @override
+    def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
+        region.client("cloudwatch").delete_dashboards(DashboardNames=[physical_id])
+
+
 def _request(name: str, properties: Properties) -> dict[str, Any]:
     """Write an alarm as its API takes it: numbers of a template may be text."""
     wanted = dict(properties) | {"AlarmName": name}

@@ -15,7 +15,7 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
-from local_aws.moto_patches.cloudformation.alarms import Alarm
+from local_aws.moto_patches.cloudformation.alarms import Alarm, Dashboard
 from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
 from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
 from local_aws.moto_patches.cloudformation.identity import InstanceProfile, ManagedPolicy, Role
@@ -50,6 +50,7 @@ KINDS: dict[str, Kind] = {
         Alias(),
         Bucket(),
         BucketPolicy(),
+        Dashboard(),
         Instance(),
         InstanceProfile(),
         Key(),
