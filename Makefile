@@ -1,6 +1,9 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install up down status logs clean demo .env test test-mwaa package deploy rollback deployed destroy nab bench lock
+.PHONY: help install lock
+.PHONY: up down status doctor logs clean demo .env
+.PHONY: test test-mwaa test-deploy nab bench
+.PHONY: package deploy rollback deployed destroy
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -26,6 +29,9 @@ down: install  ## Stop them; what they stored stays
 
 status: install  ## Show the processes and how to log in
 	@$(VENV)/python -m local_stack status
+
+doctor: install  ## Tell what is missing, and the fix of each; results in var/doctor.json
+	@$(VENV)/python -m local_stack doctor
 
 logs: install  ## Show the end of the logs; P=name for one process
 	@$(VENV)/python -m local_stack logs $(P)

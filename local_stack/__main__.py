@@ -58,6 +58,21 @@ def status() -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """Tell what is missing, each thing with its fix; exits with 1 when something has to be mended."""
+    from local_stack.doctor import examine_stack, write_findings
+    from vigil.setup.findings import failures, summary
+
+    findings = examine_stack(open_stack())
+    for finding in findings:
+        console.print(str(finding), markup=False, soft_wrap=True)
+    write_findings(findings, VAR / "doctor.json")
+    console.print(summary(findings))
+    if failures(findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def logs(
     process: Annotated[str, typer.Argument(help="As `status` names it; empty for all.")] = "",
     follow: Annotated[bool, typer.Option(help="Go on until Ctrl-C.")] = False,

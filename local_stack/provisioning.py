@@ -10,7 +10,7 @@ from deploy.stacks import bring_about
 from deploy.templates import read_template, vigil_settings
 
 # A laptop has a database of its own, and its Airflow runs beside the embedded AWS, not in it.
-TEMPLATES = ("storage", "pipeline", "training-stacks", "roles")
+TEMPLATES = ("storage", "pipeline", "training-stacks", "roles", "monitoring")
 ENVIRONMENT = "local"
 _POLL_S = 0.2
 

@@ -96,6 +96,22 @@ def migrate(database: Database, folder: Path | None = None) -> list[Migration]:
     return applied
 
 
+def pending_migrations(database: Database, folder: Path | None = None) -> list[Migration]:
+    """Return the migrations that the database does not have yet; change nothing.
+
+    Raises:
+        DatabaseError: an applied migration was edited afterwards.
+    """
+    with connected(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES LIKE 'schema_migrations'")
+        have = _applied_checksums(cursor) if cursor.fetchone() else {}
+    known = known_migrations(folder)
+    for migration in known:
+        if migration.number in have:
+            _check_unchanged(migration, have[migration.number])
+    return [migration for migration in known if migration.number not in have]
+
+
 def _take_lock(cursor: Cursor) -> None:
     cursor.execute("SELECT GET_LOCK(%s, %s)", (_LOCK, _LOCK_WAIT_S))
     row = cursor.fetchone()

@@ -25,6 +25,7 @@ INVENTORY = {
     "snooze_alerts": "snooze_alerts.py",
     "migrate_database": "migrate_database.py",
     "report_metrics": "report_metrics.py",
+    "check_setup": "check_setup.py",
 }
 
 # (DAG, task that cannot be taken back, tasks that must have succeeded before it)

@@ -12,6 +12,7 @@ from pymysql.connections import Connection
 
 from tests.dags.runs import returned, run_dag
 from vigil.aws import Aws
+from vigil.settings import Settings
 from vigil.windows import now
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
@@ -52,3 +53,25 @@ def test_the_last_success_of_each_dag_that_is_on_is_reported(aws: Aws, connectio
     assert ages["retrain_weekly"] == pytest.approx(9 * 86_400, abs=60), "it has never succeeded"
     metrics = aws.client("cloudwatch").list_metrics(Namespace="Vigil")["Metrics"]
     assert {"OldestUnsentAlert", "DirtyWindows", "LastSuccessAge"} <= {one["MetricName"] for one in metrics}
+
+
+def test_what_is_missing_is_in_the_xcom_and_fails_the_run(vigil_environment: Settings) -> None:
+    run = run_dag("check_setup", now())
+    assert run.state == "failed"
+    (task,) = run.get_task_instances()
+    findings = {one["what"]: one for one in task.xcom_pull(task_ids="look_at_everything", key="findings")}
+    assert findings["database migrations"]["outcome"] == "ok"
+    assert findings["bucket"] == {
+        "what": "bucket",
+        "outcome": "ok",
+        "seen": vigil_environment.bucket,
+        "fix": "",
+    }
+    # The bucket and the topic of these tests are made by hand, and nobody hears of alerts.
+    assert {what for what, one in findings.items() if one["outcome"] == "fail"} == {
+        "bucket versions",
+        "bucket encryption",
+        "bucket privacy",
+        "alert subscribers",
+        "roles",
+    }

@@ -1,0 +1,3 @@
+-- Read what the login may do.
+-- columns: grant
+SHOW GRANTS

@@ -1,0 +1,3 @@
+-- Read the server's clock.
+-- columns: now (UTC)
+SELECT UTC_TIMESTAMP(6)

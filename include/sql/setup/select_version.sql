@@ -1,0 +1,3 @@
+-- Read what the server is.
+-- columns: version
+SELECT VERSION()

@@ -1,0 +1,42 @@
+"""What is missing on this machine: the checks of `vigil.setup`, asked as Airflow's processes would be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from local_stack.lifecycle import aws_of
+from local_stack.stack import Stack
+from vigil.errors import SettingsError
+from vigil.settings import Settings, database_from_environment, settings_from_environment
+from vigil.setup.checks import CHECKS
+from vigil.setup.findings import Finding, as_json, examine
+from vigil.setup.ground import Ground
+from vigil.windows import now
+
+
+def examine_stack(stack: Stack) -> list[Finding]:
+    """Go through all checks with what the stack's processes find in their environment."""
+    variables = stack.environment() if stack.settings_file.exists() else {}
+    ground = Ground(
+        read_settings=partial(_read_settings, variables),
+        open_connection=lambda conn_id: database_from_environment(conn_id, variables),
+        open_aws=lambda _: aws_of(stack),
+        now=now,
+        variables=variables,
+    )
+    return examine(CHECKS, ground)
+
+
+def _read_settings(variables: dict[str, str]) -> Settings:
+    if not variables:
+        raise SettingsError("Nothing has been provisioned on this machine: run `make up`.")
+    return settings_from_environment(variables)
+
+
+def write_findings(findings: Sequence[Finding], file: Path) -> None:
+    """Write findings as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(as_json(findings), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,87 @@
+"""What checks look at: settings, database and account, each opened when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from vigil.aws import Aws
+from vigil.database import Database
+from vigil.settings import Settings
+
+_CLOUD = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What checks look at.
+
+    Attributes:
+        read_settings: reads the options of the section `[vigil]`.
+        open_connection: gives the database of an Airflow connection.
+        open_aws: gives clients of the account that the settings name.
+        now: tells the present time.
+        variables: of the environment.
+        airflow_role_arn: role whose permissions are looked at; by default the caller's own.
+    """
+
+    read_settings: Callable[[], Settings]
+    open_connection: Callable[[str], Database]
+    open_aws: Callable[[Settings], Aws]
+    now: Callable[[], datetime]
+    variables: Mapping[str, str]
+    airflow_role_arn: str | None = None
+    _secrets: set[str] = field(default_factory=set, repr=False)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the settings."""
+        return self.read_settings()
+
+    @cached_property
+    def database(self) -> Database:
+        """Return the pipeline's own database."""
+        return self.connection(self.settings.database_conn_id)
+
+    @cached_property
+    def aws(self) -> Aws:
+        """Return clients of the account."""
+        return self.open_aws(self.settings)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Return who calls AWS, as STS tells it."""
+        answer: dict[str, Any] = self.aws.client("sts").get_caller_identity()
+        return answer
+
+    @property
+    def region(self) -> str:
+        """Return the region of everything."""
+        return str(self.aws.client("sts").meta.region_name)
+
+    @property
+    def partition(self) -> str:
+        """Return the part of AWS that the account is in, as its ARNs name it."""
+        return str(self.identity["Arn"]).split(":")[1]
+
+    @property
+    def is_in_the_cloud(self) -> bool:
+        """Tell whether AWS itself answers, and not an embedded one."""
+        host = urlsplit(self.aws.client("sts").meta.endpoint_url).hostname or ""
+        return host.endswith(_CLOUD)
+
+    def connection(self, conn_id: str) -> Database:
+        """Return the database of a connection, and remember what must not be shown of it."""
+        database = self.open_connection(conn_id)
+        self._secrets.add(database.password)
+        return database
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text with every password in it struck out."""
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, "***")
+        return text

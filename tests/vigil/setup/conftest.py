@@ -1,0 +1,100 @@
+"""An environment that lacks nothing, and what breaks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from deploy.stacks import delete_stack
+from deploy.templates import stack_name
+from local_stack.provisioning import TEMPLATES, provision, write_settings
+from vigil.aws import Aws
+from vigil.database import Database
+from vigil.settings import Settings, parse_settings
+from vigil.setup.checks import CHECKS
+from vigil.setup.findings import Finding, examine
+from vigil.setup.ground import Ground
+from vigil.windows import now
+
+Examine = Callable[..., dict[str, Finding]]
+# What is looked at before anything is asked of AWS.
+ON_THIS_SIDE = CHECKS[: [check.what for check in CHECKS].index("AWS account")]
+PASSWORD = "a-password-that-nobody-shows"
+
+
+@pytest.fixture(scope="module")
+def account(local_aws: str) -> Aws:
+    session = boto3.session.Session("local", "local", region_name="eu-west-1")
+    return Aws(session, endpoint_url=local_aws)
+
+
+@pytest.fixture(scope="module")
+def provisioned(account: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """The settings of an environment that was provisioned as a laptop's is."""
+    environment = f"t-{uuid4().hex[:8]}"
+    cloudformation = account.client("cloudformation")
+    parameters = {"RequireTls": "false", "Environment": environment, "ModelName": f"m-{environment}"}
+    outputs = provision(cloudformation, parameters)
+    file = tmp_path_factory.mktemp("settings") / "settings.json"
+    write_settings(outputs, file, {})
+    yield parse_settings(json.loads(file.read_text()))
+    for template in reversed(TEMPLATES):
+        delete_stack(cloudformation, stack_name(environment, template), poll_s=0.1)
+
+
+@pytest.fixture
+def root(database: Database) -> Database:
+    """The login that may hand out grants."""
+    return replace(database, user="root", password="")
+
+
+@pytest.fixture
+def login(root: Database) -> Iterator[Database]:
+    """A login that may do what it must, and no more."""
+    held = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX"
+    with root.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE OR REPLACE USER 'careful'@'%' IDENTIFIED BY '{PASSWORD}'")
+        cursor.execute(f"GRANT {held} ON `{root.name}`.* TO 'careful'@'%'")
+        yield replace(root, user="careful", password=PASSWORD)
+        cursor.execute("DROP USER 'careful'@'%'")
+
+
+@pytest.fixture
+def asked(account: Aws, provisioned: Settings, login: Database) -> Examine:
+    """Go through all checks on that ground, or on one that differs from it; return findings by name."""
+
+    def ask(account_too: bool = True, **changes: Any) -> dict[str, Finding]:
+        settings = provisioned.model_copy(update=changes.pop("settings", {}))
+        ground = Ground(
+            read_settings=changes.pop("read_settings", lambda: settings),
+            open_connection=changes.pop("open_connection", lambda conn_id: login),
+            open_aws=changes.pop("open_aws", lambda settings: account),
+            now=changes.pop("now", now),
+            variables=changes.pop("variables", {}),
+            **changes,
+        )
+        checks = CHECKS if account_too else ON_THIS_SIDE
+        findings = {finding.what: finding for finding in examine(checks, ground)}
+        assert PASSWORD not in str(list(map(str, findings.values())))
+        return findings
+
+    return ask
+
+
+@pytest.fixture
+def broken(asked: Examine) -> Callable[..., Finding]:
+    """Go through all checks, and return the one finding that fails."""
+
+    def ask(**changes: Any) -> Finding:
+        bad = [finding for finding in asked(**changes).values() if finding.outcome == "fail"]
+        assert len(bad) == 1, [str(finding) for finding in bad]
+        assert bad[0].fix
+        return bad[0]
+
+    return ask

@@ -1,0 +1,39 @@
+"""An account whose answers a test writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from vigil.aws import Aws
+from vigil.database import Database
+from vigil.settings import Settings
+from vigil.setup.ground import Ground
+from vigil.windows import now
+
+SETTINGS = Settings(
+    bucket="vigil-test",
+    alert_topic_arn="arn:aws:sns:eu-west-1:123456789012:alerts",
+    sagemaker_role_arn="arn:aws:iam::123456789012:role/jobs",
+)
+CALLER = "arn:aws:sts::123456789012:assumed-role/airflow/a-session"
+
+
+class Answers(Aws):
+    """Gives clients that answer as written, at the address of the cloud."""
+
+    def __init__(self, **clients: dict[str, Callable[..., Any]]) -> None:
+        super().__init__()
+        meta = SimpleNamespace(region_name="eu-west-1", endpoint_url="https://sts.eu-west-1.amazonaws.com")
+        identity = {"Account": "123456789012", "Arn": CALLER}
+        clients.setdefault("sts", {"get_caller_identity": lambda: identity})
+        for name, calls in clients.items():
+            self._clients[name] = SimpleNamespace(meta=meta, **calls)
+
+
+def ground(aws: Aws, **variables: str) -> Ground:
+    def no_database(conn_id: str) -> Database:
+        raise LookupError(conn_id)
+
+    return Ground(lambda: SETTINGS, no_database, lambda settings: aws, now, variables)
