@@ -135,9 +135,10 @@ def test_names_are_unique_and_unknown_ones_not_found(sagemaker, name):
 
 
 def test_a_machine_without_namespaces_gets_the_path_rewritten(monkeypatch, tmp_path):
+    from local_aws import mounts
     from local_aws.sagemaker import sandbox
 
-    monkeypatch.setattr(sandbox, "_unshare", lambda: None)
+    monkeypatch.setattr(mounts, "_unshare", lambda _: None)
     prepared = sandbox.sandboxed(tmp_path, ["python3", "/opt/ml/processing/code/x.py"], {"IN": "/opt/ml/a"})
     assert prepared.command == ["python3", f"{tmp_path}/opt/ml/processing/code/x.py"]
     assert prepared.environment == {"IN": f"{tmp_path}/opt/ml/a", "LOCAL_AWS_ML_ROOT": f"{tmp_path}/opt/ml"}
