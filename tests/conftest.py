@@ -57,7 +57,7 @@ def _services_are_described_once() -> Iterator[None]:
 
 
 # They take longest, each in one worker: begun last, they would keep the others waiting at the end.
-LONG_FILES = ("test_under_the_scheduler.py", "test_triggers.py", "test_training_stacks.py")
+LONG_FILES = ("test_under_the_scheduler.py", "test_parity.py", "test_triggers.py", "test_training_stacks.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
