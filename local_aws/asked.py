@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from local_aws.mwaa import routes
+
 DEFAULT_REGION = "us-east-1"
 _SCOPE = re.compile(r"Credential=[^/]*/\d+/([^/]+)/([^/]+)/aws4_request")
 _PRESIGNED = re.compile(r"X-Amz-Credential=[^&]*%2F\d+%2F([^&%]+)%2F([^&%]+)%2Faws4_request")
@@ -58,6 +60,9 @@ def asked(environ: dict[str, Any]) -> Asked:
     invoked = _INVOCATIONS.fullmatch(environ.get("PATH_INFO", ""))
     if invoked and service == "sagemaker":
         return Asked("sagemaker", region, "InvokeEndpoint", invoked.group(1))
+    if service == routes.SERVICE:
+        route = routes.find_route(environ["REQUEST_METHOD"], environ.get("RAW_URI", "").partition("?")[0])
+        return Asked("mwaa", region, route.operation if route else "")
     if service == "s3":
         return Asked(service, region, _s3_operation(environ))
     return Asked(service, region, _action(environ))

@@ -43,6 +43,7 @@ class Clients:
 
     def _make(self, service: str, region: str) -> Any:
         config = Config(
+            inject_host_prefix=False,
             s3={"addressing_style": "path"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -55,6 +56,8 @@ class Clients:
         """Name the variables with which a container's own AWS SDK reaches this server."""
         return {
             "AWS_ENDPOINT_URL": self.url,
+            # MWAA's clients would look for api.127.0.0.1.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ACCESS_KEY_ID": _CREDENTIALS["aws_access_key_id"],

@@ -24,6 +24,8 @@ from local_aws.clients import Clients
 from local_aws.ec2.instances import Instances
 from local_aws.faults import Faults
 from local_aws.moto_state import used_services
+from local_aws.mwaa.routes import find_route
+from local_aws.mwaa.service import Mwaa
 from local_aws.pricing import price_list, spot
 from local_aws.sagemaker.service import SageMaker
 from local_aws.scheduler.service import Scheduler
@@ -44,7 +46,9 @@ class LocalAws:
         clients = Clients(url)
         self._snapshot = Snapshot(state_dir)
         self._sagemaker = SageMaker(clients, work, self._snapshot.note_change)
-        self._snapshot.attach(self._sagemaker.store)
+        self._snapshot.attach(self._sagemaker.store, "sagemaker")
+        self._mwaa = Mwaa(clients, state_dir / "mwaa", self._snapshot.note_change)
+        self._snapshot.attach(self._mwaa.store, "mwaa")
         self._moto: WsgiApplication = DomainDispatcherApplication(create_backend_app)
         self._faults = Faults()
         self._scheduler = Scheduler(url, self._snapshot.change)
@@ -59,12 +63,14 @@ class LocalAws:
         if "ec2" in used_services():
             self._ec2.do()
         self._sagemaker.resume()
+        self._mwaa.resume()
         self._snapshot.start()
         self._scheduler.start()
 
     def close(self) -> None:
-        """End jobs, endpoints and instances and keep the state."""
+        """End environments, jobs, endpoints and instances and keep the state."""
         self._scheduler.close()
+        self._mwaa.close()
         self._sagemaker.close()
         self._instances.close()
         self._snapshot.close()
@@ -109,6 +115,8 @@ class LocalAws:
         """Answer what moto has no part in."""
         if wanted.service == "sagemaker":
             return self._answer_sagemaker(wanted, Request(environ))
+        if wanted.service == "mwaa":
+            return self._answer_mwaa(wanted, environ)
         if wanted.service == "pricing":
             return price_list.answer(wanted.operation, Request(environ), wanted.region)
         if (wanted.service, wanted.operation) == ("ec2", "DescribeSpotPriceHistory"):
@@ -119,6 +127,10 @@ class LocalAws:
         if wanted.endpoint:
             return self._sagemaker.invoke(wanted.endpoint, request, wanted.region)
         return self._sagemaker.control(wanted.operation, request, wanted.region)
+
+    def _answer_mwaa(self, wanted: Asked, environ: dict[str, Any]) -> Response | None:
+        route = find_route(environ["REQUEST_METHOD"], environ["RAW_URI"].partition("?")[0])
+        return self._mwaa.control(route, Request(environ), wanted.region) if route else None
 
 
 class _Once:

@@ -1,8 +1,9 @@
 """Keeps the state of everything across restarts.
 
 Two seconds after a change at the latest everything is written, later only where a save itself takes long:
-SageMaker's records as JSON, moto's backends as pickles, the bytes of larger S3 objects as files of their
-own that are written once. Each file is replaced in one step, so that even a kill -9 loses no more than that.
+SageMaker's and MWAA's records as JSON, moto's backends as pickles, the bytes of larger S3 objects as files
+of their own that are written once. Each file is replaced in one step, so that even a kill -9 loses no more
+than that.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class Snapshot:
     """Writes the state soon after it changes, and reads it at the start."""
 
     def __init__(self, directory: Path) -> None:
-        self._records = directory / "sagemaker.json"
+        self._directory = directory
         self._backends = directory / "moto.pickle"
         self._stacks = directory / "cloudformation.pickle"
         self._objects = Objects(directory / "objects")
-        self._store: Store | None = None
+        self._stores: dict[Path, Store] = {}
         self._state = threading.Condition(threading.RLock())
         self._changes_under_way = 0
         self._saving = False
@@ -46,9 +47,9 @@ class Snapshot:
         self._closed = False
         self._saver = threading.Thread(target=self._run, name="snapshot", daemon=True)
 
-    def attach(self, store: Store) -> None:
-        """Name the store of SageMaker's records."""
-        self._store = store
+    def attach(self, store: Store, name: str) -> None:
+        """Name a store of records, and the file that keeps it."""
+        self._stores[self._directory / f"{name}.json"] = store
 
     def note_change(self) -> None:
         """Remember that something changed, to save it soon."""
@@ -72,8 +73,8 @@ class Snapshot:
 
     def load(self) -> None:
         """Take up the kept state but for CloudFormation's, as far as this version of moto can read it."""
-        if self._store:
-            self._store.load(self._records)
+        for file, store in self._stores.items():
+            store.load(file)
         self._load(self._backends)
 
     def load_cloudformation(self) -> None:
@@ -127,8 +128,8 @@ class Snapshot:
         return max(due, self._next_save_at) - time.monotonic()
 
     def _save(self) -> None:
-        if self._store:
-            self._store.save(self._records)
+        for file, store in self._stores.items():
+            store.save(file)
         header = json.dumps(_versions()).encode() + b"\n"
         self._objects.begin()
         with self._quiet():

@@ -107,6 +107,8 @@ class Stack:
         """Return the variables that make every AWS client talk to the embedded AWS."""
         return {
             "AWS_ENDPOINT_URL": self.aws_url,
+            # MWAA's clients would look for api.127.0.0.1.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": REGION,

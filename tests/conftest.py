@@ -226,6 +226,7 @@ def aws_environment(address: str) -> dict[str, str]:
     """Return the variables that make every AWS client talk to the embedded AWS."""
     return {
         "AWS_ENDPOINT_URL": address,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_DEFAULT_REGION": "eu-west-1",

@@ -62,7 +62,9 @@ class Server:
 
 
 def make_client(url: str, service: str, **config: Any) -> Any:
-    options = Config(**{"retries": {"max_attempts": 0}, "max_pool_connections": 20, **config})
+    options = Config(
+        **{"retries": {"max_attempts": 0}, "max_pool_connections": 20, "inject_host_prefix": False, **config}
+    )
     return boto3.client(
         service,
         endpoint_url=url,

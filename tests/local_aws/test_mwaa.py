@@ -1,0 +1,185 @@
+"""MWAA's API as far as no Airflow starts; `make test-deploy` starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ParamValidationError
+from local_aws_support import make_client, wait_until
+
+from local_aws.files import UnsafePathError
+from local_aws.mwaa.code_bucket import CodeBucket, DagFolder, MissingObjectError
+
+ROLE = "arn:aws:iam::123456789012:role/vigil-airflow"
+
+
+@pytest.fixture(scope="module")
+def mwaa(local_aws: str) -> Any:
+    return make_client(local_aws, "mwaa")
+
+
+@pytest.fixture
+def environment(bucket: str, name: str) -> dict[str, Any]:
+    """What an environment is created with whose plugins are not there."""
+    return {
+        "Name": name,
+        "SourceBucketArn": f"arn:aws:s3:::{bucket}",
+        "DagS3Path": "dags",
+        "PluginsS3Path": "no-such-plugins.zip",
+        "ExecutionRoleArn": ROLE,
+        "NetworkConfiguration": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
+        "AirflowConfigurationOptions": {"vigil.bucket": "b"},
+        "Tags": {"Environment": "prod"},
+    }
+
+
+def code_of(refused: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(refused.value.response["Error"]["Code"])
+
+
+def status_of(mwaa: Any, name: str) -> dict[str, Any]:
+    def settled() -> Any:
+        found = mwaa.get_environment(Name=name)["Environment"]
+        return found["Status"] not in ("CREATING", "UPDATING", "DELETING") and found
+
+    return wait_until(settled)
+
+
+def test_an_environment_whose_objects_are_missing_fails_and_says_which(
+    mwaa: Any, environment: dict[str, Any], bucket: str
+) -> None:
+    name = environment["Name"]
+    arn = mwaa.create_environment(**environment)["Arn"]
+    found = status_of(mwaa, name)
+    assert found["Status"] == "CREATE_FAILED"
+    assert f"s3://{bucket}/no-such-plugins.zip cannot be read" in found["LastUpdate"]["Error"]["ErrorMessage"]
+    assert found["Arn"] == arn == f"arn:aws:airflow:us-east-1:123456789012:environment/{name}"
+    assert found["AirflowVersion"] == "3.3.1"
+    assert found["Tags"] == {"Environment": "prod"}
+    assert found["CreatedAt"].tzinfo
+
+    with pytest.raises(ClientError, match="already exists") as refused:
+        mwaa.create_environment(**environment)
+    assert code_of(refused) == "ValidationException"
+    with pytest.raises(ClientError, match="is CREATE_FAILED and cannot be updated"):
+        mwaa.update_environment(Name=name, MaxWorkers=2)
+    with pytest.raises(ClientError) as refused:
+        mwaa.invoke_rest_api(Name=name, Path="/dags", Method="GET")
+    assert code_of(refused) == "ResourceNotFoundException"
+
+    mwaa.tag_resource(ResourceArn=arn, Tags={"Owner": "me"})
+    mwaa.untag_resource(ResourceArn=arn, tagKeys=["Environment"])
+    assert mwaa.list_tags_for_resource(ResourceArn=arn)["Tags"] == {"Owner": "me"}
+    assert name in mwaa.list_environments()["Environments"]
+
+    mwaa.delete_environment(Name=name)
+    gone(mwaa, name)
+    mwaa.create_environment(**environment)
+    assert status_of(mwaa, name)["Tags"] == {"Environment": "prod"}
+    mwaa.delete_environment(Name=name)
+    gone(mwaa, name)
+
+
+def gone(mwaa: Any, name: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        status_of(mwaa, name)
+    assert code_of(refused) == "ResourceNotFoundException"
+
+
+def test_lists_come_in_pages(mwaa: Any, environment: dict[str, Any]) -> None:
+    names = [f"{environment['Name']}-{number}" for number in range(3)]
+    for name in names:
+        mwaa.create_environment(**{**environment, "Name": name})
+    seen = []
+    for page in mwaa.get_paginator("list_environments").paginate(PaginationConfig={"PageSize": 2}):
+        assert len(page["Environments"]) <= 2
+        seen += page["Environments"]
+    assert set(names) <= set(seen)
+    assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"Name": "1st"}, "Member must satisfy regular expression pattern"),
+        ({"AirflowVersion": "2.10.3"}, "runs Airflow 3.3.1 and no 2.10.3"),
+        ({"AirflowConfigurationOptions": {"bucket": "b"}}, r"section\.option"),
+        ({"WebserverAccessMode": "SOMEBODY"}, "Member must satisfy enum value set"),
+        ({"ExecutionRoleArn": "role"}, "executionRoleArn"),
+        ({"MaxWorkers": 0}, None),
+    ],
+)
+def test_what_the_cloud_refuses_is_refused(
+    mwaa: Any, environment: dict[str, Any], change: dict[str, Any], words: str | None
+) -> None:
+    expected = ClientError if words else ParamValidationError
+    with pytest.raises(expected, match=words):
+        mwaa.create_environment(**{**environment, **change})
+    assert environment["Name"] not in mwaa.list_environments()["Environments"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "further"),
+    [
+        ("get_environment", {}),
+        ("update_environment", {"MaxWorkers": 1}),
+        ("delete_environment", {}),
+        ("invoke_rest_api", {"Path": "/dags", "Method": "GET"}),
+    ],
+)
+def test_what_does_not_exist_is_not_found(mwaa: Any, name: str, operation: str, further: Any) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(mwaa, operation)(Name=name, **further)
+    assert code_of(refused) == "ResourceNotFoundException"
+
+
+def test_nobody_is_let_in_without_airflows_own_door(mwaa: Any, name: str) -> None:
+    with pytest.raises(ClientError, match="has no CreateWebLoginToken") as refused:
+        mwaa.create_web_login_token(Name=name)
+    assert code_of(refused) == "UnsupportedOperation"
+
+
+def test_named_versions_are_read(s3: Any, bucket: str, name: str) -> None:
+    code = CodeBucket(s3, f"arn:aws:s3:::{bucket}")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=bucket, Key=name, Body=b"first")["VersionId"]
+    s3.put_object(Bucket=bucket, Key=name, Body=b"second")
+    assert code.read(name, first) == b"first"
+    assert code.read(name, None) == b"second"
+    assert code.read(None, None) is None
+    with pytest.raises(MissingObjectError, match="version no-such-version cannot be read"):
+        code.read(name, "no-such-version")
+    with pytest.raises(MissingObjectError, match="cannot be listed"):
+        CodeBucket(s3, "arn:aws:s3:::no-such-bucket-anywhere").tags_under("dags")
+
+
+def test_a_folder_follows_its_prefix(s3: Any, bucket: str, name: str, tmp_path: Path) -> None:
+    put: Callable[[str, bytes], Any] = lambda key, body: s3.put_object(  # noqa: E731
+        Bucket=bucket, Key=f"{name}/{key}", Body=body
+    )
+    put("a.py", b"1")
+    put("include/sql/x.sql", b"2")
+    s3.put_object(Bucket=bucket, Key=f"{name}-other/b.py", Body=b"not ours")
+    stale = tmp_path / "stale.py"
+    stale.write_text("of an earlier time")
+    folder = DagFolder(CodeBucket(s3, f"arn:aws:s3:::{bucket}"), f"{name}/", tmp_path)
+    assert folder.follow() == ["a.py", "include/sql/x.sql", "stale.py"]
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.py", "x.sql"}
+    assert folder.follow() == []
+    put("a.py", b"changed")
+    s3.delete_object(Bucket=bucket, Key=f"{name}/include/sql/x.sql")
+    assert folder.follow() == ["a.py", "include/sql/x.sql"]
+    assert (tmp_path / "a.py").read_bytes() == b"changed"
+    assert not (tmp_path / "include" / "sql" / "x.sql").exists()
+
+
+def test_no_key_leads_out_of_the_folder(s3: Any, bucket: str, name: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key=f"{name}/../../escaped.py", Body=b"x")
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    with pytest.raises(UnsafePathError):
+        DagFolder(CodeBucket(s3, f"arn:aws:s3:::{bucket}"), name, inner).follow()
+    assert not list(tmp_path.rglob("escaped.py"))
