@@ -22,7 +22,7 @@ def examine_stack(stack: Stack) -> list[Finding]:
     variables = stack.environment() if stack.settings_file.exists() else {}
     ground = Ground(
         read_settings=partial(_read_settings, variables),
-        open_connection=lambda conn_id: database_from_environment(conn_id, variables),
+        open_connection=lambda _, conn_id: database_from_environment(conn_id, variables),
         open_aws=lambda _: aws_of(stack),
         now=now,
         variables=variables,

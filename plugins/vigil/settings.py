@@ -26,6 +26,8 @@ _CONNECTION_PREFIX = "AIRFLOW_CONN_"
 # Names that earlier systems had for a setting; the setting itself wins.
 _ALIASES = {"EVENT_ANOMALY_MODEL_PREFIX": "inherit_job_prefix"}
 _MYSQL_PORT = 3306
+# An option of Amazon MWAA cannot be empty.
+_NO_CERTIFICATES = "none"
 
 
 class Settings(BaseModel):
@@ -38,7 +40,7 @@ class Settings(BaseModel):
         database_conn_id: Airflow connection of the database.
         database_ca_file: certificates to check database servers by; relative paths start in `include/`. With
             it no connection to a database is unencrypted, also none of a source; a connection's own `ssl_ca`
-            wins.
+            wins. `none` is for a server on the same machine.
         aws_conn_id: Airflow connection of the AWS account.
         pipeline_file: file with the sources; relative paths start in `include/configs/`.
         allowed_lateness_s: seconds that a window stays open for late events after its end.
@@ -299,12 +301,12 @@ def database_of(
     empty = [field for field, value in (("host", host), ("login", login), ("schema", schema)) if not value]
     if empty:
         raise SettingsError(f"The connection {name} has no {' and no '.join(empty)}: add it.")
-    certificates = extra.get("ssl_ca") or ca_file
+    certificates = extra.get("ssl_ca") or ca_file or _NO_CERTIFICATES
     return Database(
         host=str(host),
         port=port or _MYSQL_PORT,
         user=str(login),
         password=password or "",
         name=str(schema),
-        ca_file=str(include_dir() / certificates) if certificates else None,
+        ca_file=None if certificates == _NO_CERTIFICATES else str(include_dir() / certificates),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deploy import templates
 from local_aws.mwaa.image import HOME, exports_of, is_protected, variable_of
 from tests.conftest import aws_environment
 from tests.dags.test_dags import INVENTORY
@@ -45,11 +46,7 @@ sources:
 
 def airflow_options() -> dict[str, str]:
     """Return the environment's options as its template has them."""
-    if (PROJECT / "deploy" / "airflow.yaml").exists():
-        from deploy.templates import airflow_options
-
-        return airflow_options(json.loads((DATA / "parameters.json").read_text()))
-    return json.loads((DATA / "options.json").read_text())
+    return templates.airflow_options(json.loads((DATA / "parameters.json").read_text()))
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ def test_the_settings_certificates_hold_for_connections_that_name_none() -> None
     assert parse_connection(f"{uri}?ssl_ca=own.pem", "test", file).ca_file == str(include_dir() / "own.pem")
     assert parse_connection(f"{uri}?ssl_ca=/etc/ca.pem", "test", file).ca_file == "/etc/ca.pem"
     assert parse_connection(uri, "test").ca_file is None
+    assert parse_connection(uri, "test", "none").ca_file is None
 
 
 def test_a_password_is_never_shown() -> None:

@@ -22,7 +22,7 @@ class Ground:
 
     Attributes:
         read_settings: reads the options of the section `[vigil]`.
-        open_connection: gives the database of an Airflow connection.
+        open_connection: gives the database of an Airflow connection, as the settings say.
         open_aws: gives clients of the account that the settings name.
         now: tells the present time.
         variables: of the environment.
@@ -30,7 +30,7 @@ class Ground:
     """
 
     read_settings: Callable[[], Settings]
-    open_connection: Callable[[str], Database]
+    open_connection: Callable[[Settings, str], Database]
     open_aws: Callable[[Settings], Aws]
     now: Callable[[], datetime]
     variables: Mapping[str, str]
@@ -76,7 +76,7 @@ class Ground:
 
     def connection(self, conn_id: str) -> Database:
         """Return the database of a connection, and remember what must not be shown of it."""
-        database = self.open_connection(conn_id)
+        database = self.open_connection(self.settings, conn_id)
         self._secrets.add(database.password)
         return database
 

@@ -73,7 +73,7 @@ def asked(account: Aws, provisioned: Settings, login: Database) -> Examine:
         settings = provisioned.model_copy(update=changes.pop("settings", {}))
         ground = Ground(
             read_settings=changes.pop("read_settings", lambda: settings),
-            open_connection=changes.pop("open_connection", lambda conn_id: login),
+            open_connection=changes.pop("open_connection", lambda _, conn_id: login),
             open_aws=changes.pop("open_aws", lambda settings: account),
             now=changes.pop("now", now),
             variables=changes.pop("variables", {}),

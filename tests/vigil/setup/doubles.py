@@ -33,7 +33,7 @@ class Answers(Aws):
 
 
 def ground(aws: Aws, **variables: str) -> Ground:
-    def no_database(conn_id: str) -> Database:
+    def no_database(_: Settings, conn_id: str) -> Database:
         raise LookupError(conn_id)
 
     return Ground(lambda: SETTINGS, no_database, lambda settings: aws, now, variables)

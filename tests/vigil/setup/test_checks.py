@@ -76,7 +76,7 @@ def test_a_pipeline_file_whose_model_nobody_has_specified(broken: Broken, tmp_pa
 
 
 def test_a_database_that_does_not_answer(broken: Broken, login: Database) -> None:
-    def unreachable(_: str) -> Database:
+    def unreachable(*_: object) -> Database:
         return Database("127.0.0.1", 1, login.user, login.password, login.name, connect_timeout_s=1)
 
     found = broken(account_too=False, open_connection=unreachable)
@@ -85,7 +85,7 @@ def test_a_database_that_does_not_answer(broken: Broken, login: Database) -> Non
 
 
 def test_a_connection_that_airflow_does_not_have(broken: Broken) -> None:
-    def unknown(conn_id: str) -> Database:
+    def unknown(_: Settings, conn_id: str) -> Database:
         raise LookupError(f"The conn_id `{conn_id}` isn't defined")
 
     found = broken(account_too=False, open_connection=unknown)

@@ -60,5 +60,5 @@ def test_no_password_is_shown_wherever_it_comes_from() -> None:
         return failing(f"cannot log in with {password}", f"try another than {password}")
 
     login = Database("127.0.0.1", 3306, "vigil", "hunter2", "vigil")
-    (finding,) = examine([Check("login", told)], replace(GROUND, open_connection=lambda conn_id: login))
+    (finding,) = examine([Check("login", told)], replace(GROUND, open_connection=lambda _, conn_id: login))
     assert str(finding) == "fail  login                     cannot log in with ***  -> try another than ***"
