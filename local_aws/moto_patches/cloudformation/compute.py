@@ -23,7 +23,7 @@ class Ec2Kind(Kind):
 
     @override
     def refuse_unknown(self, properties: Properties) -> None:
-        _refuse_extraneous(self.type.rsplit("::", 1)[1], "#", properties.keys() - self.known)
+        refuse_extraneous(self.type.rsplit("::", 1)[1], "#", properties.keys() - self.known)
 
 
 class Instance(Ec2Kind):
@@ -62,7 +62,7 @@ class Instance(Ec2Kind):
             for kind in ("instance", "volume")
             if kind == "instance" or _is_true(properties.get("PropagateTagsToVolumeOnCreation"))
         ]
-        made = ec2.run_instances(**_typed(ec2, "RunInstances", request))
+        made = ec2.run_instances(**as_operation_takes(ec2, "RunInstances", request))
         identifier = str(made["Instances"][0]["InstanceId"])
         _wait_past(ec2, identifier, "pending")
         return identifier
@@ -150,7 +150,7 @@ class LaunchTemplate(Ec2Kind):
     def create(self, region: Region, name: str, properties: Properties) -> str:
         ec2 = region.client("ec2")
         request = {**properties, "LaunchTemplateName": name}
-        made = ec2.create_launch_template(**_typed(ec2, "CreateLaunchTemplate", request))
+        made = ec2.create_launch_template(**as_operation_takes(ec2, "CreateLaunchTemplate", request))
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
     @override
@@ -162,7 +162,7 @@ class LaunchTemplate(Ec2Kind):
         ec2 = region.client("ec2")
         given = {part: properties[part] for part in parts if part in properties}
         request = {**given, "LaunchTemplateId": physical_id}
-        ec2.create_launch_template_version(**_typed(ec2, "CreateLaunchTemplateVersion", request))
+        ec2.create_launch_template_version(**as_operation_takes(ec2, "CreateLaunchTemplateVersion", request))
 
     @override
     def attributes(self, region: Region, physical_id: str) -> dict[str, str]:
@@ -237,7 +237,7 @@ def _wait_past(ec2: Any, instance: str, state: str) -> None:
         time.sleep(_WAIT["Delay"])
 
 
-def _typed(ec2: Any, operation: str, request: Mapping[str, Any]) -> Any:
+def as_operation_takes(ec2: Any, operation: str, request: Mapping[str, Any]) -> Any:
     """Give the values of a template the types that the API takes, and refuse what it does not have."""
     return _as_shape(ec2.meta.service_model.operation_model(operation).input_shape, request, "#")
 
@@ -245,7 +245,7 @@ def _typed(ec2: Any, operation: str, request: Mapping[str, Any]) -> Any:
 def _as_shape(shape: Any, value: Any, place: str) -> Any:
     match shape.type_name:
         case "structure" if isinstance(value, dict):
-            _refuse_extraneous(shape.name, place, value.keys() - shape.members.keys())
+            refuse_extraneous(shape.name, place, value.keys() - shape.members.keys())
             return {
                 name: _as_shape(shape.members[name], one, f"{place}/{name}") for name, one in value.items()
             }
@@ -260,7 +260,8 @@ def _as_shape(shape: Any, value: Any, place: str) -> Any:
     return value
 
 
-def _refuse_extraneous(resource: str, place: str, names: set[str]) -> None:
+def refuse_extraneous(resource: str, place: str, names: set[str]) -> None:
+    """Refuse properties that a resource does not have, in EC2's words."""
     if names:
         raise ValidationError(
             message=f"Properties validation failed for resource {resource} with message:"

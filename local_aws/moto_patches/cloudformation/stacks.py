@@ -15,6 +15,7 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
+from local_aws.moto_patches.cloudformation import networking
 from local_aws.moto_patches.cloudformation.alarms import Alarm, Dashboard
 from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
 from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
@@ -41,6 +42,7 @@ from local_aws.moto_patches.cloudformation.template import (
     check_types,
     creation_order,
     references,
+    with_zones,
 )
 
 KINDS: dict[str, Kind] = {
@@ -68,6 +70,7 @@ KINDS: dict[str, Kind] = {
         Subscription(),
         Topic(),
         TopicPolicy(),
+        *networking.KINDS,
     )
 }
 log = logging.getLogger(__name__)
@@ -388,11 +391,19 @@ class LiveResources(parsing.ResourceMap):
         kind.delete(self._region, resource.physical_resource_id, resource.properties)
 
     def _resolve(self, declared: Mapping[str, Any]) -> dict[str, Any]:
-        resolved: dict[str, Any] = without_nothing(
-            parsing.clean_json(dict(declared.get("Properties", {})), self)
-        )
+        given = with_zones(dict(declared.get("Properties", {})), self._region_name)
+        resolved: dict[str, Any] = without_nothing(parsing.clean_json(given, self))
         KINDS[declared["Type"]].refuse_unknown(resolved)
         return resolved
+
+    def load_parameters(self) -> None:
+        """Read the parameters; moto leaves the default of a list in one piece."""
+        super().load_parameters()
+        for name, declared in self._template.get("Parameters", {}).items():
+            value = self.resolved_parameters[name]
+            if declared["Type"] == "CommaDelimitedList" and isinstance(value, str):
+                self.resolved_parameters[name] = value.split(",")
+        self._parsed_resources.update(self.resolved_parameters)
 
     @property
     def _region(self) -> Region:

@@ -78,6 +78,17 @@ def creation_order(resources: Mapping[str, Any]) -> list[str]:
         raise ValidationError(message=f"Circular dependency between resources: [{names}]") from error
 
 
+def with_zones(part: Any, region: str) -> Any:
+    """Put the zones of a region in place of Fn::GetAZs, which moto takes for another region's."""
+    if isinstance(part, list):
+        return [with_zones(item, region) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if part.keys() == {"Fn::GetAZs"}:
+        return [f"{region}{letter}" for letter in "abc"]
+    return {key: with_zones(value, region) for key, value in part.items()}
+
+
 def _is_known(type_name: str, known: Collection[str]) -> bool:
     return type_name in known or type_name in get_model_map() or type_name in NULL_MODELS
 
