@@ -31,6 +31,7 @@ _GOING_ON = {
 }
 # Nothing but a change set that nobody has executed.
 _EMPTY = "REVIEW_IN_PROGRESS"
+_FAILURES = ("_FAILED", "ROLLBACK_IN_PROGRESS")
 # Aurora and Amazon MWAA take half an hour and more.
 _WAIT_LIMIT_S = 2 * 3600
 
@@ -178,7 +179,7 @@ def _reasons(cloudformation: Any, name: str) -> str:
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=name)
     for event in (event for page in pages for event in page["StackEvents"]):
         reason = str(event.get("ResourceStatusReason", ""))
-        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+        if reason and event["ResourceStatus"].endswith(_FAILURES) and "cancelled" not in reason:
             failures.append(f"{event['LogicalResourceId']}: {reason.rstrip('.')}")
         if event["LogicalResourceId"] == name and reason == "User Initiated":
             break

@@ -7,11 +7,29 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
+from deploy.errors import DeployError
 from deploy.stacks import bring_about, delete_stack
-from deploy.templates import read_template, stack_name
+from deploy.templates import airflow_options, read_template, stack_name
+from tests.conftest import aws_environment
 from tests.deploy.conftest import Client
+from vigil.operators.environment import load_settings, open_database
+from vigil.paths import include_dir
 
 POLL_S = 0.05
+ARN = "arn:aws:{}:eu-west-1:123456789012:any"
+# What airflow.yaml needs to know besides.
+SOME_PARAMETERS = {
+    "AirflowRoleArn": ARN.format("iam"),
+    "AlertTopicArn": ARN.format("sns"),
+    "DeleteDeadLetterQueueArn": ARN.format("sqs"),
+    "ImagePushQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/any",
+    "InstanceBoundaryArn": "arn:aws:iam::123456789012:policy/any",
+    "OperationsTopicArn": ARN.format("sns"),
+    "SageMakerRoleArn": "arn:aws:iam::123456789012:role/any",
+    "ScheduleGroupName": "any",
+    "SchedulerRoleArn": "arn:aws:iam::123456789012:role/any",
+    "StackRoleArn": "arn:aws:iam::123456789012:role/any",
+}
 
 
 @pytest.fixture
@@ -80,3 +98,44 @@ def test_a_network_by_nat_becomes_one_by_endpoints_and_back(client, environment)
     make(client, environment, "network", Egress="nat")
     remove(client, environment, "network")
     assert not any(in_vpc(client, vpc).values())
+
+
+@pytest.fixture
+def storage(client: Client, environment: str) -> dict[str, str]:
+    """What the other stacks stand on; the test's end removes keys and buckets that outlive their stack."""
+    return make(client, environment, "storage")
+
+
+def test_a_database_is_encrypted_private_and_a_connection_of_airflows(
+    client, environment, storage, local_aws, monkeypatch
+):
+    network = make(client, environment, "network", Egress="nat")
+    known = network | storage
+    outputs = make(client, environment, "database", **known)
+    assert make(client, environment, "database", **known) == outputs
+    rds = client("rds")
+    (cluster,) = [
+        one
+        for one in rds.describe_db_clusters()["DBClusters"]
+        if one["DBClusterArn"] == outputs["DatabaseClusterArn"]
+    ]
+    assert (cluster["StorageEncrypted"], cluster["KmsKeyId"]) == (True, storage["KeyArn"])
+    assert cluster["DeletionProtection"]
+    login = client("secretsmanager").describe_secret(SecretId=outputs["DatabaseSecretArn"])
+    assert login["KmsKeyId"] == storage["KeyArn"]
+
+    options = airflow_options({**SOME_PARAMETERS, **known, "Environment": environment})
+    variables = aws_environment(local_aws) | {
+        f"AIRFLOW__{name.replace('.', '__').upper()}": value
+        for name, value in options.items()
+        if name.startswith(("secrets.", "vigil."))
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    database = open_database(load_settings())
+    assert (database.host, database.port) == (outputs["DatabaseEndpoint"], 3306)
+    assert (database.user, database.name, len(database.password)) == ("vigil", "vigil", 40)
+    assert database.ca_file == str(include_dir() / "certificates/rds-global-bundle.pem")
+
+    with pytest.raises(DeployError, match="Cannot delete protected Cluster"):
+        remove(client, environment, "database")

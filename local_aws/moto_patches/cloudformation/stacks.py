@@ -15,7 +15,7 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
-from local_aws.moto_patches.cloudformation import networking
+from local_aws.moto_patches.cloudformation import databases, networking
 from local_aws.moto_patches.cloudformation.alarms import Alarm, Dashboard
 from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
 from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
@@ -36,6 +36,7 @@ from local_aws.moto_patches.cloudformation.operations import (
     ScheduleGroup,
 )
 from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource, without_nothing
+from local_aws.moto_patches.cloudformation.secrets import Secret, SecretTargetAttachment
 from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
 from local_aws.moto_patches.cloudformation.template import (
     check_parameters,
@@ -66,10 +67,13 @@ KINDS: dict[str, Kind] = {
         Rule(),
         Schedule(),
         ScheduleGroup(),
+        Secret(),
+        SecretTargetAttachment(),
         SecurityGroup(),
         Subscription(),
         Topic(),
         TopicPolicy(),
+        *databases.KINDS,
         *networking.KINDS,
     )
 }
@@ -320,7 +324,10 @@ class LiveResources(parsing.ResourceMap):
             kind.apply(region, physical_id, properties, {})
             made.attributes = kind.attributes_of(self._region, physical_id, properties)
         except Exception:
-            self._remove(made)
+            try:
+                self._remove(made)
+            except Exception as failure:
+                self._record(name, kind.type, physical_id, "DELETE_FAILED", _reason(failure))
             raise
         return made
 
