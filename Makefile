@@ -1,6 +1,6 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install lock
+.PHONY: help install lock docs
 .PHONY: up down status doctor logs clean demo .env
 .PHONY: test test-mwaa test-deploy nab bench
 .PHONY: package deploy rollback deployed destroy
@@ -66,6 +66,9 @@ deployed: install  ## Show the stacks and the deployments of ENV=name
 
 destroy: install  ## Remove ENV=name so that nothing is billed; KEEP_DATA=1 keeps buckets and a snapshot
 	@$(VENV)/python -m deploy destroy "$(ENV)" $(if $(KEEP_DATA),--keep-data) $(if $(CONFIRM),--confirm "$(CONFIRM)")
+
+docs: install  ## Write docs/DAGS.md from the DAGs
+	@$(VENV)/python -m local_stack docs
 
 nab: install  ## Score detection on a folder of series, DATA=folder; results in var/bench
 	@$(VENV)/python -m bench.nab "$(DATA)"

@@ -89,6 +89,15 @@ def logs(
     raise typer.Exit(subprocess.run(command).returncode)
 
 
+@app.command("docs")
+def write_docs() -> None:
+    """Write docs/DAGS.md from the DAGs."""
+    from local_stack.dag_docs import FILE, write_dag_docs
+
+    write_dag_docs()
+    console.print(f"Wrote {FILE.name}.")
+
+
 @app.command("clean")
 def clean_up() -> None:
     """Stop the stack and delete everything it stored."""

@@ -9,6 +9,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG
 
+from local_stack.dag_docs import FILE, describe
+
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 # A new DAG file must be entered here.
@@ -89,6 +91,10 @@ def test_policies(dag_id: str) -> None:
         assert task.owner == "vigil"
         # A person's time to answer is the model spec's.
         assert task.execution_timeout or isinstance(task, HITLOperator), task.task_id
+
+
+def test_the_document_of_all_dags_is_what_make_docs_writes() -> None:
+    assert FILE.read_text(encoding="utf-8") == describe(dags())
 
 
 def test_the_minutely_dag_has_at_most_two_tasks() -> None:
