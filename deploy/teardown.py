@@ -24,6 +24,7 @@ HOLD_DATA = ("storage", "pipeline")
 _TRAINING_STACK_TAG = "vigil:training-stack"
 _DELETED_AT_ONCE = 1000
 _KEY_WAIT_DAYS = 7
+_ENDING = "PendingDeletion"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,11 @@ class Teardown:
         tagging = self.aws.client("resourcegroupstaggingapi")
         wanted = [{"Key": ENVIRONMENT_TAG, "Values": [self.environment.name]}]
         pages = tagging.get_paginator("get_resources").paginate(TagFilters=wanted)
-        return sorted(found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"])
+        arns = [found["ResourceARN"] for page in pages for found in page["ResourceTagMappingList"]]
+        return sorted(arn for arn in arns if not self._is_a_key_that_ends(arn))
+
+    def _is_a_key_that_ends(self, arn: str) -> bool:
+        return ":kms:" in arn and _key_state(self.aws.client("kms"), arn) == _ENDING
 
     def _delete_stack_of(self, template: str) -> None:
         name = stack_name(self.environment.name, template)
@@ -141,7 +146,7 @@ class Teardown:
         """Let the key be deleted after the shortest time there is; until then it costs nothing."""
         kms = self.aws.client("kms")
         key = values.get("KeyArn", "").rpartition("/")[2]
-        if key and kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+        if key and _key_state(kms, key) != _ENDING:
             kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=_KEY_WAIT_DAYS)
             self.tell(f"the key {key} will be gone in {_KEY_WAIT_DAYS} days; nothing is billed for it")
 
@@ -186,6 +191,10 @@ class Teardown:
         for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
             for group in page["logGroups"]:
                 logs.delete_log_group(logGroupName=group["logGroupName"])
+
+
+def _key_state(kms: Any, key: str) -> str:
+    return str(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
 
 
 def _running_jobs(sagemaker: Any, kind: str) -> list[str]:

@@ -20,6 +20,7 @@ class Key(Kind):
     """AWS::KMS::Key, symmetric."""
 
     type = "AWS::KMS::Key"
+    inherits_tags = True
     fixed = ("KeySpec", "KeyUsage", "MultiRegion")
     known = frozenset(
         {

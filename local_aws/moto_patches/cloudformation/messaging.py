@@ -32,6 +32,7 @@ class Queue(Kind):
     """AWS::SQS::Queue."""
 
     type = "AWS::SQS::Queue"
+    inherits_tags = True
     name_property = "QueueName"
     fixed = ("FifoQueue",)
 
@@ -105,6 +106,7 @@ class Topic(Kind):
     """AWS::SNS::Topic."""
 
     type = "AWS::SNS::Topic"
+    inherits_tags = True
     name_property = "TopicName"
     fixed = ("FifoTopic",)
 

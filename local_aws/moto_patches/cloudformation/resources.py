@@ -59,6 +59,8 @@ class Kind(ABC):
     """Properties whose change calls for another resource in this one's place."""
     known: ClassVar[frozenset[str]] = frozenset()
     """Every property there is; empty where that is not checked."""
+    inherits_tags: ClassVar[bool] = False
+    """Whether the stack's tags stand beside the resource's own ones."""
     takes_labels: ClassVar[bool] = False
     """Whether the stack's tags are put onto the resource, and changed with them."""
 

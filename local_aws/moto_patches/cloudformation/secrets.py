@@ -28,6 +28,7 @@ class Secret(Kind):
     """AWS::SecretsManager::Secret."""
 
     type = "AWS::SecretsManager::Secret"
+    inherits_tags = True
     name_property = "Name"
     known = frozenset({"Description", "GenerateSecretString", "KmsKeyId", "Name", "SecretString", "Tags"})
 

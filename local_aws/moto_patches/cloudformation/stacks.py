@@ -35,7 +35,13 @@ from local_aws.moto_patches.cloudformation.operations import (
     Schedule,
     ScheduleGroup,
 )
-from local_aws.moto_patches.cloudformation.resources import Kind, Region, Resource, without_nothing
+from local_aws.moto_patches.cloudformation.resources import (
+    Kind,
+    Region,
+    Resource,
+    tag_map,
+    without_nothing,
+)
 from local_aws.moto_patches.cloudformation.secrets import Secret, SecretTargetAttachment
 from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
 from local_aws.moto_patches.cloudformation.template import (
@@ -400,7 +406,11 @@ class LiveResources(parsing.ResourceMap):
     def _resolve(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         given = with_zones(dict(declared.get("Properties", {})), self._region_name)
         resolved: dict[str, Any] = without_nothing(parsing.clean_json(given, self))
-        KINDS[declared["Type"]].refuse_unknown(resolved)
+        kind = KINDS[declared["Type"]]
+        kind.refuse_unknown(resolved)
+        if kind.inherits_tags and self.tags:
+            tags = {**self.tags, **tag_map(resolved)}
+            resolved["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
         return resolved
 
     def load_parameters(self) -> None:

@@ -22,6 +22,7 @@ class Bucket(Kind):
     """AWS::S3::Bucket."""
 
     type = "AWS::S3::Bucket"
+    inherits_tags = True
     name_property = "BucketName"
 
     @override
