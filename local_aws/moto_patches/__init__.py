@@ -19,9 +19,10 @@ def apply() -> None:
 
 def apply_to_cloudformation(clients: Clients) -> None:
     """Patch CloudFormation, which takes longer to import than all the rest: when it is first asked for."""
-    from local_aws.moto_patches.cloudformation import lifecycle
+    from local_aws.moto_patches.cloudformation import lifecycle, patience
 
     lifecycle.apply(clients)
+    patience.apply()
 
 
 def apply_to_ec2(instances: Instances) -> None:

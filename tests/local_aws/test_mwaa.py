@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +91,85 @@ def gone(mwaa: Any, name: str) -> None:
     with pytest.raises(ClientError) as refused:
         status_of(mwaa, name)
     assert code_of(refused) == "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "startup", "words"),
+    [
+        (b"no archive", b"", "plugins.zip is no zip archive"),
+        ("../escaped.py", b"", "leads out of its directory"),
+        ("fine.py", b"exit 1", "startup.sh left the shell"),
+    ],
+)
+def test_what_no_container_can_start_with_fails_before_airflow_starts(
+    mwaa: Any,
+    s3: Any,
+    bucket: str,
+    environment: dict[str, Any],
+    plugins: str | bytes,
+    startup: bytes,
+    words: str,
+) -> None:
+    name = environment["Name"]
+    s3.put_object(Bucket=bucket, Key=f"{name}.sh", Body=startup)
+    s3.put_object(Bucket=bucket, Key=f"{name}.zip", Body=zipped(plugins))
+    paths = {"PluginsS3Path": f"{name}.zip", "StartupScriptS3Path": f"{name}.sh"}
+    mwaa.create_environment(**{**environment, **paths})
+    found = status_of(mwaa, name)
+    assert found["Status"] == "CREATE_FAILED"
+    assert words in found["LastUpdate"]["Error"]["ErrorMessage"]
+
+
+def zipped(name: str | bytes) -> bytes:
+    if isinstance(name, bytes):
+        return name
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(name, "")
+    return target.getvalue()
+
+
+def test_a_stack_whose_environment_fails_says_why_and_leaves_none(
+    client: Callable[[str], Any], mwaa: Any, environment: dict[str, Any]
+) -> None:
+    stacks, name = client("cloudformation"), environment["Name"]
+    resource = {"Type": "AWS::MWAA::Environment", "Properties": {**environment, "MaxWorkers": "3"}}
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Airflow": resource}}))
+    (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = stacks.describe_stack_events(StackName=name)["StackEvents"]
+    (reason,) = [e["ResourceStatusReason"] for e in events if e["ResourceStatus"] == "CREATE_FAILED"]
+    assert "no-such-plugins.zip cannot be read" in reason
+    assert name not in mwaa.list_environments()["Environments"]
+
+
+def test_a_call_about_a_stack_is_answered_before_a_client_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from local_aws.moto_patches.cloudformation import patience
+
+    may_end, ended = threading.Event(), threading.Event()
+
+    class Backend:
+        def get_stack(self, name: str) -> str:
+            return f"{name} in progress"
+
+        def create_stack(self, name: str) -> str:
+            may_end.wait(10)
+            ended.set()
+            return name
+
+        def delete_stack(self, name: str) -> None:
+            raise ValueError(name)
+
+    monkeypatch.setattr(patience, "CloudFormationBackend", Backend)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(patience, "CALLS", ("create_stack", "delete_stack"))
+    patience.apply()
+    assert Backend().create_stack(name="slow") == "slow in progress"
+    may_end.set()
+    assert ended.wait(10), "what was begun goes on"
+    assert Backend().create_stack(name="fast") == "fast"
+    with pytest.raises(ValueError, match="refused"):
+        Backend().delete_stack("refused")
 
 
 def test_lists_come_in_pages(mwaa: Any, environment: dict[str, Any]) -> None:

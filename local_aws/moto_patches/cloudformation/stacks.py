@@ -16,6 +16,7 @@ from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
 from local_aws.moto_patches.cloudformation import databases, networking
+from local_aws.moto_patches.cloudformation.airflow import Environment
 from local_aws.moto_patches.cloudformation.alarms import Alarm, Dashboard
 from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
 from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
@@ -60,6 +61,7 @@ KINDS: dict[str, Kind] = {
         Bucket(),
         BucketPolicy(),
         Dashboard(),
+        Environment(),
         Instance(),
         InstanceProfile(),
         Key(),
