@@ -12,7 +12,7 @@ DEPLOYING = $(if $(TAKE_OVER),--take-over) $(if $(MIGRATED),--migrated)
 export PYTHON
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:  ## Create .venv from the lock, and fetch a database server if there is none
 	@bash local_stack/install.sh
@@ -51,6 +51,9 @@ test: install  ## Run every check and test
 
 test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy of its image's packages
 	@$(VENV)/python -m pytest tests/mwaa
+
+test-deploy: install  ## Start Airflow in environments of the embedded MWAA, from the package (minutes)
+	@$(VENV)/python -m pytest -m deploy
 
 package: install  ## Build what Amazon MWAA runs into build/mwaa; WHEELS=1 for a network without PyPI
 	@$(VENV)/python -m deploy package $(if $(WHEELS),--wheels)

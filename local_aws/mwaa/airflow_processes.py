@@ -107,13 +107,13 @@ class AirflowProcesses:
         """End everything; what has not ended in time is killed, and so is what it left behind."""
         with self._lock:
             self._stopped = True
-            names = list(self._running)
-            for name in names:
-                self._running[name].popen.terminate()
+            running = dict(self._running)
+            for process in running.values():
+                process.popen.terminate()
         deadline = time.monotonic() + _STOP_LIMIT_S
-        for name in names:
+        for name, process in running.items():
             with suppress(subprocess.TimeoutExpired):
-                self._running[name].popen.wait(max(0.0, deadline - time.monotonic()))
+                process.popen.wait(max(0.0, deadline - time.monotonic()))
             self._forget(name)
 
     def _launch(self, name: str, container: str, arguments: list[str]) -> None:
@@ -134,7 +134,9 @@ class AirflowProcesses:
             self._running[name] = _Process(popen, output)
 
     def _forget(self, name: str) -> None:
-        process = self._running.pop(name)
+        process = self._running.pop(name, None)
+        if process is None:
+            return  # whoever stops everything was first
         with suppress(ProcessLookupError):
             os.killpg(process.popen.pid, signal.SIGKILL)
         process.popen.wait()

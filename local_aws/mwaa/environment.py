@@ -117,10 +117,10 @@ class Environment:
     def stop(self) -> None:
         """End its processes; what it keeps stays."""
         self._ended.set()
-        if self._processes:
-            self._processes.stop()
         if self._follower.is_alive():
             self._follower.join()
+        if self._processes:
+            self._processes.stop()
 
     def _follow(self) -> None:
         """Take up changes of the DAGs, and start anew what has ended."""
@@ -176,13 +176,17 @@ class Environment:
 
     def _check_requirements(self, content: bytes | None, logs: Path) -> None:
         """Say what this interpreter lacks; as in the cloud, Airflow starts all the same."""
-        text = (content or b"").decode()
+        text = (content or b"").decode("utf-8", "replace")
         lines = ["Nothing is installed: requirements.txt is held against this machine's own packages."]
         if not takes_airflows_constraints(text):
             lines.append("requirements.txt names constraints of its own, so Airflow's are not applied.")
         running = f"{sys.version_info.major}.{sys.version_info.minor}"
         if running != PYTHON:
             lines.append(f"This is Python {running}, Amazon MWAA has {PYTHON}: pins may differ.")
-        lines += [f"ERROR: No matching distribution found: {problem}" for problem in unmet_requirements(text)]
+        try:
+            unmet = unmet_requirements(text)
+        except ValueError as error:
+            unmet = [str(error)]
+        lines += [f"ERROR: {problem}" for problem in unmet]
         with (logs / "requirements.log").open("a", encoding="utf-8") as output:
             output.write("\n".join(lines) + "\n")
