@@ -1,7 +1,7 @@
 # Vigil on one machine. `make` lists what there is.
 .DEFAULT_GOAL := help
 .PHONY: help install lock docs
-.PHONY: up down status doctor logs clean demo .env
+.PHONY: up aws down status doctor logs clean demo .env
 .PHONY: test test-mwaa test-deploy nab bench
 .PHONY: package deploy rollback deployed destroy
 
@@ -23,6 +23,9 @@ demo: install  ## Turn the whole loop once on real data and show the results (ab
 
 up: install  ## Start database, embedded AWS and Airflow, and leave them running
 	@$(VENV)/python -m local_stack up
+
+aws: install  ## Start database and embedded AWS alone, to deploy to
+	@$(VENV)/python -m local_stack aws
 
 down: install  ## Stop them; what they stored stays
 	@$(VENV)/python -m local_stack down

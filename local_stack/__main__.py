@@ -33,6 +33,14 @@ def up() -> None:
 
 
 @app.command()
+def aws() -> None:
+    """Start database and embedded AWS alone, for deployments to it."""
+    stack = open_stack()
+    start_services(stack, _print_step)
+    console.print(f"The embedded AWS answers at {stack.aws_url}")
+
+
+@app.command()
 def down() -> None:
     """Stop everything that `up`, or a demo with `--keep`, started; what was stored stays."""
     for folder in (VAR / "stack", VAR / "demo" / "stack"):
