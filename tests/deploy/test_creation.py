@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +13,11 @@ from deploy.stacks import bring_about, delete_stack
 from deploy.templates import airflow_options, read_template, stack_name
 from tests.conftest import aws_environment
 from tests.deploy.conftest import Client
+from tests.vigil.training.history import MONDAY, insert_series
 from vigil.operators.environment import load_settings, open_database
 from vigil.paths import include_dir
+from vigil.training.counts.export import export_windows
+from vigil.training.request import TrainingRun
 
 POLL_S = 0.05
 ARN = "arn:aws:{}:eu-west-1:123456789012:any"
@@ -62,10 +66,11 @@ def in_vpc(client: Client, vpc: str) -> dict[str, list[Any]]:
     return {kind: [one for one in there if one["State"] != "deleted"] for kind, there in found.items()}
 
 
-def test_a_network_by_endpoints_reaches_aws_and_nothing_else(client, environment):
+def test_a_network_reaches_aws_by_endpoints_or_by_nat_and_leaves_nothing(client, environment):
     outputs = make(client, environment, "network")
     assert make(client, environment, "network") == outputs
     ec2, vpc = client("ec2"), outputs["VpcId"]
+    mine = [{"Name": "vpc-id", "Values": [vpc]}]
     there = in_vpc(client, vpc)
     assert {one["AvailabilityZone"] for one in there["subnets"]} == {"eu-west-1a", "eu-west-1b"}
     assert {one["SubnetId"] for one in there["subnets"]} == set(outputs["PrivateSubnetIds"].split(","))
@@ -73,37 +78,114 @@ def test_a_network_by_endpoints_reaches_aws_and_nothing_else(client, environment
     interfaces = [one for one in there["endpoints"] if one["VpcEndpointType"] == "Interface"]
     assert len(interfaces) == len(there["endpoints"]) - 1
     assert all(one["PrivateDnsEnabled"] and len(one["SubnetIds"]) == 2 for one in interfaces)
-    for table in ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]:
+    for table in ec2.describe_route_tables(Filters=mine)["RouteTables"]:
         assert [one for one in table["Routes"] if one.get("DestinationCidrBlock") == "0.0.0.0/0"] == []
     (airflow,) = ec2.describe_security_groups(GroupIds=[outputs["AirflowSecurityGroupId"]])["SecurityGroups"]
     (rule,) = airflow["IpPermissions"]
     assert [pair["GroupId"] for pair in rule["UserIdGroupPairs"]] == [airflow["GroupId"]]
-    remove(client, environment, "network")
-    assert not any(in_vpc(client, vpc).values())
-    with pytest.raises(ClientError, match="does not exist"):
-        ec2.describe_vpcs(VpcIds=[vpc])
 
-
-def test_a_network_by_nat_becomes_one_by_endpoints_and_back(client, environment):
-    outputs = make(client, environment, "network", Egress="nat", FlowLogs="true")
-    ec2, vpc = client("ec2"), outputs["VpcId"]
+    assert make(client, environment, "network", Egress="nat", FlowLogs="true") == outputs
     there = in_vpc(client, vpc)
     assert (len(there["gateways"]), len(there["subnets"]), len(there["endpoints"])) == (2, 4, 1)
     assert len(ec2.describe_flow_logs(Filters=[{"Name": "resource-id", "Values": [vpc]}])["FlowLogs"]) == 1
     addresses = {one["NatGatewayAddresses"][0]["AllocationId"] for one in there["gateways"]}
-    assert make(client, environment, "network", Egress="endpoints") == outputs
-    assert in_vpc(client, vpc)["gateways"] == []
-    left = {one["AllocationId"] for one in ec2.describe_addresses()["Addresses"]}
-    assert not addresses & left
-    make(client, environment, "network", Egress="nat")
     remove(client, environment, "network")
     assert not any(in_vpc(client, vpc).values())
+    assert not addresses & {one["AllocationId"] for one in ec2.describe_addresses()["Addresses"]}
+    with pytest.raises(ClientError, match="does not exist"):
+        ec2.describe_vpcs(VpcIds=[vpc])
 
 
 @pytest.fixture
 def storage(client: Client, environment: str) -> dict[str, str]:
-    """What the other stacks stand on; the test's end removes keys and buckets that outlive their stack."""
-    return make(client, environment, "storage")
+    """What the other stacks stand on; the embedded AWS speaks plain HTTP."""
+    return make(client, environment, "storage", RequireTls="false")
+
+
+def test_what_is_stored_is_encrypted_with_the_key_and_outlives_the_stack(client, environment, storage):
+    assert make(client, environment, "storage", RequireTls="false") == storage
+    kms, s3 = client("kms"), client("s3")
+    assert kms.get_key_rotation_status(KeyId=storage["KeyArn"])["KeyRotationEnabled"]
+    alias = kms.describe_key(KeyId=f"alias/vigil-{environment}")["KeyMetadata"]
+    assert alias["Arn"] == storage["KeyArn"]
+    for bucket in (storage["BucketName"], storage["CodeBucketName"]):
+        s3.put_object(Bucket=bucket, Key="any", Body=b"any")
+        kept = s3.head_object(Bucket=bucket, Key="any")
+        assert (kept["ServerSideEncryption"], kept["SSEKMSKeyId"]) == ("aws:kms", storage["KeyArn"])
+        assert kept["VersionId"]
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=storage["CodeBucketName"])["Rules"]
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
+    assert make(client, environment, "storage") == storage
+    for bucket in (storage["BucketName"], storage["CodeBucketName"]):
+        with pytest.raises(ClientError, match="Forbidden"):
+            s3.put_object(Bucket=bucket, Key="any", Body=b"by plain HTTP")
+    make(client, environment, "storage", RequireTls="false")
+    remove(client, environment, "storage")
+    assert kms.describe_key(KeyId=storage["KeyArn"])["KeyMetadata"]["KeyState"] == "Enabled"
+    assert s3.get_object(Bucket=storage["BucketName"], Key="any")["Body"].read() == b"any"
+
+
+def test_old_exports_are_deleted_and_nothing_else_of_a_training(
+    client, environment, storage, database, connection
+):
+    s3, bucket = client("s3"), storage["BucketName"]
+    insert_series(connection, "orders", [1, 2, 3])
+    run = TrainingRun("event-counts", "20260101t000000-abc", bucket)
+    manifest = export_windows(database, s3, run.export, MONDAY, MONDAY + timedelta(days=1))
+    exported = {entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert exported == {manifest.location.key, *(f"{run.export.key}/{part.name}" for part in manifest.parts)}
+    rules = {
+        rule["ID"]: rule
+        for rule in s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        if "Expiration" in rule
+    }
+    assert rules["delete-old-exports"]["Expiration"]["Days"] == 400
+    deleted = {key: rules_for(rules, key) for key in exported}
+    assert set(map(tuple, deleted.values())) == {("delete-old-exports",)}
+    kept = [run.dataset, run.artifacts, run.code, run.candidate_predictions, run.evaluation(None)]
+    assert [rules_for(rules, place.key) for place in kept] == [[]] * len(kept)
+
+
+def rules_for(rules: dict[str, Any], key: str) -> list[str]:
+    return [name for name, rule in rules.items() if key.startswith(rule["Filter"]["Prefix"])]
+
+
+def test_the_rest_is_made_from_what_was_made_before_and_leaves_nothing(client, environment, storage):
+    known = dict(storage) | {"ModelName": environment}
+    made = ("pipeline", "training-stacks", "roles")
+    for name in made:
+        known |= make(client, environment, name, **known)
+    for name in made:
+        again = make(client, environment, name, **known)
+        assert again.items() <= known.items()
+    topics = (known["AlertTopicArn"], known["OperationsTopicArn"])
+    for topic in topics:
+        attributes = client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+        assert attributes["KmsMasterKeyId"] == storage["KeyArn"]
+    role = client("iam").get_role(RoleName=known["AirflowRoleArn"].rpartition("/")[2])["Role"]
+    assert role["PermissionsBoundary"]["PermissionsBoundaryArn"]
+    attached = client("iam").list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+    assert [policy["PolicyArn"] for policy in attached] == [known["LauncherPolicyArn"]]
+    for name in reversed(made):
+        remove(client, environment, name)
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        client("iam").get_role(RoleName=role["RoleName"])
+    left = {topic["TopicArn"] for topic in client("sns").list_topics()["Topics"]}
+    assert not left & set(topics)
+
+
+def test_queues_of_sources_are_read_by_name(client, environment, storage):
+    known = dict(storage) | {"ModelName": environment}
+    for name in ("pipeline", "training-stacks"):
+        known |= make(client, environment, name, **known)
+    queues = ["arn:aws:sqs:eu-west-1:123456789012:one", "arn:aws:sqs:eu-west-1:123456789012:two"]
+    role = make(client, environment, "roles", **known, EventQueueArns=",".join(queues))["AirflowRoleArn"]
+    policy = {"RoleName": role.rpartition("/")[2], "PolicyName": "sources"}
+    (statement,) = client("iam").get_role_policy(**policy)["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == queues
+    make(client, environment, "roles", **known)
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        client("iam").get_role_policy(**policy)
 
 
 def test_a_database_is_encrypted_private_and_a_connection_of_airflows(

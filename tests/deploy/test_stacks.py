@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deploy.errors import DeployError
+from deploy.stacks import bring_about, delete_stack, find_stack, stack_request
+from deploy.templates import Template, airflow_options, read_template, stack_name
+from tests.deploy.conftest import Client
+
+TEMPLATE = """
+Parameters:
+  Environment:
+    Type: String
+  Seconds:
+    Type: Number
+  Topic:
+    Type: String
+    Default: ""
+Conditions:
+  HasTopic: !Not [!Equals [!Ref Topic, ""]]
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: !Sub ${Environment}-queue
+      VisibilityTimeout: !Ref Seconds
+  Subscription:
+    Type: AWS::SNS::Subscription
+    Condition: HasTopic
+    Properties:
+      TopicArn: !Ref Topic
+      Protocol: sqs
+      Endpoint: !GetAtt Queue.Arn
+Outputs:
+  QueueUrl:
+    Value: !Ref Queue
+"""
+NOBODY = {"Seconds": "1", "Topic": "arn:aws:sns:eu-west-1:123456789012:nobody"}
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Template:
+    (tmp_path / "queue.yaml").write_text(TEMPLATE)
+    return read_template("queue", tmp_path)
+
+
+@pytest.fixture
+def environment(client: Client) -> Iterator[str]:
+    name = f"s-{uuid4().hex[:8]}"
+    yield name
+    delete_stack(client("cloudformation"), stack_name(name, "queue"), 0.05)
+
+
+@pytest.fixture
+def bring(client: Client, environment: str, template: Template) -> Any:
+    cloudformation = client("cloudformation")
+    return lambda **known: bring_about(cloudformation, environment, template, known, 0.05)
+
+
+def test_a_stack_is_created_then_updated_and_left_alone_when_nothing_changes(client, environment, bring):
+    outputs = bring(Seconds="10", SomethingElse="is nobody's business")
+    assert bring(Seconds="10") == outputs
+    assert bring(Seconds="20") == outputs
+    sqs = client("sqs")
+    attributes = sqs.get_queue_attributes(QueueUrl=outputs["QueueUrl"], AttributeNames=["VisibilityTimeout"])
+    assert attributes["Attributes"] == {"VisibilityTimeout": "20"}
+    stack = find_stack(client("cloudformation"), stack_name(environment, "queue"))
+    assert stack["Tags"] == [{"Key": "vigil:environment", "Value": environment}]
+
+
+def test_a_parameter_that_nobody_tells_is_named(bring):
+    with pytest.raises(DeployError, match=r"queue\.yaml needs Seconds: .*environment's file"):
+        bring()
+
+
+def test_a_creation_that_failed_says_why_and_must_be_deleted_first(bring, client, environment):
+    with pytest.raises(
+        DeployError, match=r"ROLLBACK_COMPLETE.*Subscription: .*Topic does not exist"
+    ) as first:
+        bring(**NOBODY)
+    assert f"delete-stack --stack-name {stack_name(environment, 'queue')}" in str(first.value)
+    with pytest.raises(DeployError, match=r"ROLLBACK_COMPLETE.*Topic does not exist.*delete it"):
+        bring(Seconds="1")
+    delete_stack(client("cloudformation"), stack_name(environment, "queue"), 0.05)
+    assert bring(Seconds="1")
+
+
+def test_an_update_that_failed_says_why_and_what_was_goes_on(bring):
+    outputs = bring(Seconds="1")
+    with pytest.raises(
+        DeployError, match=r"UPDATE_ROLLBACK_COMPLETE: .*Subscription: .*Topic does not exist"
+    ):
+        bring(**NOBODY)
+    assert bring(Seconds="1") == outputs
+
+
+def test_a_change_set_that_nobody_executed_stands_in_nobodys_way(bring, client, environment, template):
+    request = stack_request(environment, template, {"Seconds": "1"})
+    client("cloudformation").create_change_set(**request, ChangeSetName="look", ChangeSetType="CREATE")
+    assert bring(Seconds="1")
+
+
+def test_airflows_options_need_every_parameter_of_theirs():
+    with pytest.raises(DeployError, match=r"The option vigil\.\w+ needs \w+, which no stack has told"):
+        airflow_options({})
