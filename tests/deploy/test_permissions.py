@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.deploy.policies import actions_of, statements_of
+from tests.deploy.policies import actions_of, resources, statements_of
 from vigil.sagemaker_jobs import KINDS
 
 VIGIL = Path(__file__).resolve().parents[2] / "plugins" / "vigil"
@@ -152,6 +152,34 @@ observed.copy()
 def test_every_call_of_a_task_is_permitted(needed):
     permitted = allowed(*OF_TASKS, OF_AIRFLOW)
     assert {action: files for action, files in needed.items() if action not in permitted} == {}
+
+
+def test_a_network_by_endpoints_reaches_every_service_but_the_price_list():
+    endpoints = {
+        declared["Properties"]["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}.")
+        for _, _, declared in resources("AWS::EC2::VPCEndpoint")
+    }
+    named = {"cloudwatch": "monitoring", "ecr": "ecr.api", "sagemaker": "sagemaker.api"}
+    named["sagemaker-runtime"] = "sagemaker.runtime"
+    called = {named.get(service, service) for service in SERVICES}
+    assert called - endpoints == {"pricing"}
+    of_airflow = {"airflow.api", "airflow.env", "airflow.ops", "kms", "secretsmanager"}
+    assert endpoints - called == of_airflow
+
+
+def test_no_service_is_asked_that_is_not_listed_here():
+    asked = {
+        node.args[0].value
+        for file in VIGIL.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("client", "_client")
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    # A source and an Airflow trigger ask this one by the name that they are given.
+    assert asked | {"sqs"} == set(SERVICES)
 
 
 def test_every_permission_of_tasks_is_needed(needed):

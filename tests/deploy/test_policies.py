@@ -14,6 +14,7 @@ from tests.deploy.policies import (
     listed,
     resource_policies,
     resources,
+    statements_of,
     template,
 )
 
@@ -167,6 +168,32 @@ def test_everything_at_rest_is_encrypted_with_the_key():
     for _, name, declared in resources("AWS::EC2::LaunchTemplate"):
         for device in declared["Properties"]["LaunchTemplateData"]["BlockDeviceMappings"]:
             assert device["Ebs"]["Encrypted"] is True, name
+
+
+def test_whoever_delivers_may_use_the_key():
+    delivering = {
+        service
+        for where, _, statement in resource_policies()
+        if where != "storage" and statement["Effect"] == "Allow"
+        for service in listed(statement["Principal"].get("Service", []))
+    }
+    assert delivering == {"cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"}
+    may = {
+        service
+        for where, name, statement in resource_policies()
+        if (where, name) == ("storage", "Key")
+        and {"kms:Decrypt", "kms:GenerateDataKey*"} <= set(actions_of(statement))
+        for service in listed(statement["Principal"].get("Service", []))
+        if isinstance(service, str)
+    }
+    assert may == delivering
+    # This one delivers by a role.
+    scheduler = {
+        action
+        for one in statements_of("training-stacks", "SchedulerRole", "end-stacks")
+        for action in actions_of(one)
+    }
+    assert {"sqs:SendMessage", "kms:Decrypt", "kms:GenerateDataKey"} <= scheduler
 
 
 def test_nothing_is_public():
