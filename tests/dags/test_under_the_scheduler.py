@@ -26,7 +26,8 @@ from vigil.paths import include_dir
 
 pytestmark = pytest.mark.timeout(400)
 
-DAGS = (NEW_DATA, "retrain_weekly")
+MINUTELY = ("detect_anomalies", "report_metrics")
+DAGS = (NEW_DATA, "retrain_weekly", *MINUTELY)
 ROWS = 400
 RUN_LIMIT_S = 240
 # A scheduler that was killed is missed after seconds, not after minutes.
@@ -123,6 +124,13 @@ class Airflow:
         )
         return found[0][0] if found else None
 
+    def log(self, dag_id: str, task_id: str) -> list[dict[str, Any]]:
+        """Return every line that a task has written, in any run; none has a password in it."""
+        folder = self.stack.airflow_home / "logs" / f"dag_id={dag_id}"
+        text = "".join(file.read_text() for file in folder.glob(f"run_id=*/task_id={task_id}/attempt=*.log"))
+        assert self.stack.database.password not in text
+        return [json.loads(line) for line in text.splitlines()]
+
     def client(self, model: str) -> EndpointClient:
         return EndpointClient(self.stack.aws_url, REGION, model, "500.0,1.0,0.0")
 
@@ -135,6 +143,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     for name, changes in MODELS.items():
         spec = tabular_spec(name, **changes)
         (include / "configs" / "models" / f"{name}.yaml").write_text(yaml.safe_dump(spec))
+    shop = {"kind": "simulator", "name": "shop", "series": [{"name": "orders", "base_rate": 5}]}
+    pipeline = {"model": "event-counts", "sources": [shop]}
+    (include / "configs" / "pipeline.yaml").write_text(yaml.safe_dump(pipeline))
     stack = open_stack(folder / "stack")
     stack.extra_environment_file.write_text(json.dumps({"VIGIL_INCLUDE_DIR": str(include), **IMPATIENT}))
     try:
@@ -236,3 +247,29 @@ def test_a_scheduler_that_dies_again_and_again_costs_nothing_twice(airflow: Airf
     assert airflow.champion("slow") == "slow/2"
     assert airflow.rows("SELECT * FROM release_leases WHERE endpoint = 'slow'") == []
     assert airflow.box.keys("incoming/slow/") == []
+
+
+def test_operators_find_the_lines_of_a_run_by_its_keys_and_see_every_success(airflow: Airflow) -> None:
+    with connected(airflow.stack.database) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts (identity, subject, title, body, attributes, created_at)"
+            " VALUES ('orders/1/opened/1', 'orders', 'orders is high', '', '{}', UTC_TIMESTAMP(6))"
+        )
+        connection.commit()
+    for dag_id in MINUTELY:
+        airflow.api.trigger(dag_id, "by-hand")
+        assert airflow.end_of(dag_id, "by-hand").state == "success"
+    lines = {
+        (line["run_id"], line["series"], line["alert"], line["event"])
+        for line in airflow.log("detect_anomalies", "collect_judge_alert")
+        if line.get("dag_id") == "detect_anomalies" and line.get("try_number") == 1 and "series" in line
+    }
+    # A scheduled run may have been faster.
+    (line,) = lines
+    assert line[1:] == ("orders", "orders/1/opened/1", "Published: orders is high")
+    assert {
+        line["source"] for line in airflow.log("detect_anomalies", "collect_judge_alert") if "source" in line
+    }
+    ages = airflow.api.xcom("report_metrics", "by-hand", "measure_and_send")["last_success_age_s"]
+    assert ages.keys() == {NEW_DATA, "retrain_weekly", "detect_anomalies"}
+    assert all(0 <= age < 3600 for age in ages.values())

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pymysql.connections import Connection
+from structlog.contextvars import bound_contextvars
 
 from vigil.database import Database, connected, in_transaction
 from vigil.detection.counting import count_windows
@@ -79,12 +80,13 @@ def collect(
     total = SourceOutcome()
     with connected(database) as connection:
         for source in sources:
-            try:
-                total += _take_all(connection, source, settings, now)
-            except VigilError as failure:
-                log.error("The source %s failed: %s", source.name, failure)
-                connection.rollback()
-                failures.append(failure)
+            with bound_contextvars(source=source.name):
+                try:
+                    total += _take_all(connection, source, settings, now)
+                except VigilError as failure:
+                    log.error("The source %s failed: %s", source.name, failure)
+                    connection.rollback()
+                    failures.append(failure)
     counted = count_windows(database, settings, now)
     log.info(
         "Counted %d windows, %d of them changed; %d were empty",

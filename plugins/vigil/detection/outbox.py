@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pymysql.cursors import Cursor
+from structlog.contextvars import bound_contextvars
 
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.errors import CloudError
@@ -110,7 +111,17 @@ def _publish_some(cursor: Cursor, client: Any, topic_arn: str, after: int, now: 
         statement("detection/mark_alert_failed"),
         [(error[:_ERROR_LIMIT], alert_id) for alert_id, error in step.errors.items()],
     )
+    for message in messages:
+        _tell(message, step.errors.get(message.alert_id))
     return step
+
+
+def _tell(message: _Message, error: str | None) -> None:
+    with bound_contextvars(series=message.subject, alert=message.identity):
+        if error:
+            log.error("SNS did not take an alert: %s", error)
+        else:
+            log.info("Published: %s", message.title)
 
 
 def _message(row: tuple[Any, ...]) -> _Message:
@@ -124,7 +135,6 @@ def _publish(client: Any, topic_arn: str, messages: Sequence[_Message]) -> _Step
     try:
         answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
     except (ClientError, BotoCoreError) as error:
-        log.error("SNS took nothing: %s", error)
         return _Step(last_id, {}, {message.alert_id: str(error) for message in messages})
     return _Step(
         last_id,

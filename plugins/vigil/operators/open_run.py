@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from structlog.contextvars import bind_contextvars
+
 from vigil.operators.environment import load_settings, open_aws
 
 if TYPE_CHECKING:
@@ -55,4 +57,7 @@ def open_run(request: Mapping[str, Any]) -> OpenRun:
     from vigil.training.resolving import TrainingRequest
 
     settings = load_settings()
-    return OpenRun(settings, open_aws(settings), TrainingRequest.from_json(request))
+    opened = OpenRun(settings, open_aws(settings), TrainingRequest.from_json(request))
+    # From here on every line of the task's log says which model it is about.
+    bind_contextvars(model=opened.run.model)
+    return opened
