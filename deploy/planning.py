@@ -12,7 +12,7 @@ from deploy.code import Code
 from deploy.code_bucket import CodeBucket, FileChanges, compare
 from deploy.environment import Environment
 from deploy.errors import DeployError
-from deploy.stacks import find_stack, outputs_of, settled_stack, stack_request
+from deploy.stacks import HOLLOW, find_stack, outputs_of, settled_stack, stack_request
 from deploy.templates import ORDER, Template, read_template, stack_name
 from vigil.aws import Aws
 
@@ -97,7 +97,7 @@ def _preview(
     cloudformation = aws.client("cloudformation")
     name = stack_name(environment.name, template.name)
     stack = settled_stack(cloudformation, name)
-    if stack is None:
+    if stack is None or stack["StackStatus"] == HOLLOW:
         return StackChange(name, True, tuple(_additions(template)))
     present = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
     request = stack_request(environment.name, template, present | values, environment.tags)

@@ -13,8 +13,10 @@ from deploy.templates import Template, stack_name
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
 ENVIRONMENT_TAG = "vigil:environment"
 _NO_UPDATES = "No updates are to be performed"
+# Nothing is in it: its creation failed and was taken back.
+HOLLOW = "ROLLBACK_COMPLETE"
 _UNUSABLE = {
-    "ROLLBACK_COMPLETE": "Its creation failed and was taken back",
+    HOLLOW: "Its creation failed and was taken back",
     "ROLLBACK_FAILED": "Its creation failed and could not be taken back",
     "CREATE_FAILED": "Its creation failed",
     "DELETE_FAILED": "It could not be deleted",
@@ -60,6 +62,9 @@ def bring_about(
     name = stack_name(environment, template.name)
     request = stack_request(environment, template, known, tags)
     present = settled_stack(cloudformation, name, poll_s)
+    if present and present["StackStatus"] == HOLLOW:
+        delete_stack(cloudformation, name, poll_s)
+        present = None
     if present is None:
         cloudformation.create_stack(**request)
         wait_for_stack(cloudformation, name, "stack_create_complete", poll_s)
@@ -139,8 +144,12 @@ def refuse_unusable(cloudformation: Any, stack: Mapping[str, Any]) -> None:
     if status in _UNUSABLE:
         raise DeployError(
             f"The stack {name} is {status}. {_UNUSABLE[status]}: {_reasons(cloudformation, name)}. Mend the "
-            f"cause, then delete it (aws cloudformation delete-stack --stack-name {name}) and deploy again."
+            f"cause{_first_delete(name, status)}, and deploy again."
         )
+
+
+def _first_delete(name: str, status: str) -> str:
+    return "" if status == HOLLOW else f", delete it (aws cloudformation delete-stack --stack-name {name})"
 
 
 def _update(cloudformation: Any, request: Mapping[str, Any], poll_s: float) -> None:

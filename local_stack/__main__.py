@@ -14,7 +14,7 @@ from rich.table import Table
 
 from local_stack.airflow import prepare_metadata
 from local_stack.errors import DemoError
-from local_stack.lifecycle import bring_down, bring_up, clean, start_services
+from local_stack.lifecycle import bring_down, bring_up, clean, start_bare_services, start_services
 from local_stack.processes import Processes
 from local_stack.stack import ADMIN, VAR, Stack, open_stack
 from vigil.errors import VigilError
@@ -34,9 +34,9 @@ def up() -> None:
 
 @app.command()
 def aws() -> None:
-    """Start database and embedded AWS alone, for deployments to it."""
+    """Start database and embedded AWS alone, to deploy to."""
     stack = open_stack()
-    start_services(stack, _print_step)
+    start_bare_services(stack, _print_step)
     console.print(f"The embedded AWS answers at {stack.aws_url}")
 
 

@@ -54,15 +54,20 @@ def start_services(
         tell: is told what is going on, a line at a time.
         further_settings: options of the section [vigil] beyond those that provisioning finds.
     """
-    if not stack.external:
-        _start_services(stack, tell)
+    start_bare_services(stack, tell)
     for migration in migrate(stack.database):
         tell(f"migrated the database: {migration.name}")
-    _wait_for_aws(stack)
     outputs = provision(aws_of(stack).client("cloudformation"), {"RequireTls": "false"})
     write_settings(outputs, stack.settings_file, further_settings or {})
     tell(f"provisioned {outputs['BucketName']} and what goes with it")
     return outputs
+
+
+def start_bare_services(stack: Stack, tell: Tell) -> None:
+    """Start database and embedded AWS, and put nothing into them."""
+    if not stack.external:
+        _start_processes(stack, tell)
+    _wait_for_aws(stack)
 
 
 def start_airflow(stack: Stack, tell: Tell) -> AirflowApi:
@@ -91,7 +96,7 @@ def clean() -> None:
             shutil.rmtree(folder)
 
 
-def _start_services(stack: Stack, tell: Tell) -> None:
+def _start_processes(stack: Stack, tell: Tell) -> None:
     processes = Processes(stack)
     if stack.uses_private_database:
         tell("preparing the database")
