@@ -114,7 +114,8 @@ def status(environment: Name) -> None:
         for name in _code_bucket(aws, target).history()[-10:]:
             console.print(f"deployed {name}")
     if "WebserverUrl" in values:
-        console.print(f"Airflow: {values['WebserverUrl']}", soft_wrap=True)
+        url = values["WebserverUrl"].replace("https:", "http:" if target.endpoint else "https:")
+        console.print(f"Airflow: {url}", soft_wrap=True)
 
 
 @app.command()

@@ -30,18 +30,13 @@ from deploy.code_bucket import (
 )
 from deploy.environment import Environment
 from deploy.errors import DeployError
-from deploy.planning import AIRFLOW, exists, known_values, templates_of
+from deploy.planning import AIRFLOW, VERSION_PARAMETERS, exists, known_values, templates_of
 from deploy.stacks import bring_about
 from deploy.templates import read_template
 from vigil.aws import Aws
 from vigil.settings import parse_connection
 
 MIGRATION_DAG = "migrate_database"
-_VERSION_PARAMETERS = {
-    "plugins.zip": "PluginsS3ObjectVersion",
-    "requirements.txt": "RequirementsS3ObjectVersion",
-    "startup.sh": "StartupScriptS3ObjectVersion",
-}
 
 
 @dataclass(frozen=True)
@@ -198,7 +193,7 @@ def write_secret(aws: Aws, name: str, text: str) -> None:
 
 
 def _versions(files: Mapping[str, StoredFile]) -> dict[str, str]:
-    return {parameter: files[key].version for key, parameter in _VERSION_PARAMETERS.items()}
+    return {parameter: files[key].version for key, parameter in VERSION_PARAMETERS.items()}
 
 
 def _counted(keys: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import WaiterError
 
 from deploy.code import Code
-from deploy.code_bucket import CodeBucket, FileChanges, compare
+from deploy.code_bucket import START_FILES, CodeBucket, FileChanges, compare
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.stacks import HOLLOW, find_stack, outputs_of, settled_stack, stack_request
@@ -17,6 +17,11 @@ from deploy.templates import ORDER, Template, read_template, stack_name
 from vigil.aws import Aws
 
 AIRFLOW = "airflow"
+VERSION_PARAMETERS = {
+    "plugins.zip": "PluginsS3ObjectVersion",
+    "requirements.txt": "RequirementsS3ObjectVersion",
+    "startup.sh": "StartupScriptS3ObjectVersion",
+}
 _PREVIEW = "vigil-preview"
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
 _LOOKS = {"Delay": 2, "MaxAttempts": 300}
@@ -53,6 +58,11 @@ class Plan:
 
     stacks: tuple[StackChange, ...]
     files: FileChanges
+
+    @property
+    def replaces_processes(self) -> bool:
+        """Tell whether what Airflow's processes start with changes."""
+        return any(key in START_FILES for key in self.files.written)
 
     @property
     def changes_nothing(self) -> bool:
@@ -99,9 +109,14 @@ def _preview(
     stack = settled_stack(cloudformation, name)
     if stack is None or stack["StackStatus"] == HOLLOW:
         return StackChange(name, True, tuple(_additions(template)))
-    present = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
-    request = stack_request(environment.name, template, present | values, environment.tags)
+    request = stack_request(environment.name, template, _versions(stack) | values, environment.tags)
     return StackChange(name, False, tuple(_changes(cloudformation, request)))
+
+
+def _versions(stack: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of the start files that a stack was given."""
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    return {name: given[name] for name in VERSION_PARAMETERS.values() if name in given}
 
 
 def _additions(template: Template) -> Iterator[ResourceChange]:

@@ -19,6 +19,11 @@ def show_plan(console: Console, plan: Plan) -> None:
     for stack in plan.stacks:
         _print_part(console, _heading(stack), list(_resources(stack)))
     _print_part(console, _files_heading(plan.files), list(_files(plan.files)))
+    if plan.replaces_processes:
+        console.print(
+            "What Airflow's processes start with changes: Amazon MWAA replaces them, which takes 20 minutes "
+            "and more. What runs may end first; detection catches up."
+        )
 
 
 def _heading(stack: StackChange) -> str:
