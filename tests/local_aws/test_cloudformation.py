@@ -267,6 +267,23 @@ def test_a_retained_resource_outlives_its_stack(stacks, client, name):
     assert queue_names(client, name) == [name]
 
 
+def test_what_is_retained_except_on_creation_stands_in_no_second_try(stacks, client, name):
+    nobody = f"arn:aws:sns:us-east-1:{ACCOUNT}:{name}-nobody"
+    queue = resource("SQS::Queue", QueueName=name) | {"DeletionPolicy": "RetainExceptOnCreate"}
+    arn = {"Fn::GetAtt": ["Queue", "Arn"]}
+    fails = resource("SNS::Subscription", TopicArn=nobody, Protocol="sqs", Endpoint=arn)
+    stack = create(stacks, name, {"Queue": queue, "Subscription": fails})
+    assert (stack["StackStatus"], queue_names(client, name)) == ("ROLLBACK_COMPLETE", [])
+    stacks.delete_stack(StackName=name)
+    create(stacks, name, {"Other": resource("SQS::Queue", QueueName=f"{name}-other")})
+    stack = update(stacks, name, {"Queue": queue, "Subscription": fails})
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert queue_names(client, name) == [f"{name}-other"]
+    update(stacks, name, {"Queue": queue})
+    stacks.delete_stack(StackName=name)
+    assert queue_names(client, name) == [name]
+
+
 def test_a_bucket_that_holds_objects_keeps_its_stack(stacks, client, name):
     create(stacks, name, {"Bucket": resource("S3::Bucket", BucketName=name)})
     client("s3").put_object(Bucket=name, Key="k", Body=b"1")

@@ -141,8 +141,9 @@ def _fail_creation(stack: Stack, error: Exception) -> None:
 def _roll_back_creation(stack: Stack, error: Exception) -> None:
     _enter(stack, "ROLLBACK_IN_PROGRESS", str(error))
     stack.output_map._output_json_map = {}
+    resources: Any = stack.resource_map
     try:
-        stack.resource_map.delete()
+        resources.delete(is_rollback=True)
     except ValidationError as failure:
         _enter(stack, "ROLLBACK_FAILED", str(failure))
     else:

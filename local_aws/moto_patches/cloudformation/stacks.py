@@ -227,12 +227,13 @@ class LiveResources(parsing.ResourceMap):
                 elif name not in self._stale:
                     self[name]
 
-    def clean_up(self) -> None:
+    def clean_up(self, *, is_rollback: bool = False) -> None:
         """Remove what an update wants no more; what cannot be removed is told, and no longer the stack's."""
         for name, resource in reversed(self._replaced):
             self._try(name, resource.cf_resource_type, partial(self._remove, resource))
         for name, declared in self._stale.items():
-            self._try(name, declared["Type"], partial(self._remove_declared, name, declared))
+            removal = partial(self._remove_declared, name, declared, is_rollback=is_rollback)
+            self._try(name, declared["Type"], removal)
         self._replaced, self._stale = [], {}
 
     def take_back(
@@ -253,7 +254,7 @@ class LiveResources(parsing.ResourceMap):
         self._stale = {
             name: failed[name] for name in reversed(creation_order(failed)) if self._is_unwanted(name)
         }
-        self.clean_up()
+        self.clean_up(is_rollback=True)
 
     def _use_anew(
         self, template: dict[str, Any], parameters: dict[str, Any] | None, tags: dict[str, str] | None
@@ -279,12 +280,12 @@ class LiveResources(parsing.ResourceMap):
             if name in self._stale:
                 self._parsed_resources.pop(name, None)
 
-    def delete(self) -> None:
+    def delete(self, *, is_rollback: bool = False) -> None:
         """Remove every resource that is not to be retained, dependents first."""
         failures = []
         for name in reversed(creation_order(self._resource_json_map)):
             try:
-                self._remove_declared(name, self._resource_json_map[name])
+                self._remove_declared(name, self._resource_json_map[name], is_rollback=is_rollback)
             except Exception as error:
                 self._record(name, self._resource_json_map[name]["Type"], "", "DELETE_FAILED", _reason(error))
                 failures.append(name)
@@ -391,9 +392,11 @@ class LiveResources(parsing.ResourceMap):
         self._made[name] = copy.deepcopy(declared)
         self._parsed_resources[name] = changed
 
-    def _remove_declared(self, name: str, declared: Mapping[str, Any]) -> None:
+    def _remove_declared(self, name: str, declared: Mapping[str, Any], *, is_rollback: bool = False) -> None:
         present = self._parsed_resources.get(name)
-        if present is not None and declared.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
+        # What was made a moment ago, and is taken back, holds nothing yet.
+        retaining = ("Retain",) if is_rollback else ("Retain", "RetainExceptOnCreate")
+        if present is not None and declared.get("DeletionPolicy") not in retaining:
             if isinstance(present, Resource):
                 self._remove(present)
             else:
