@@ -13,6 +13,21 @@ Statement = dict[str, Any]
 STACK_TEMPLATES = FOLDER.parent / "include" / "configs" / "cloudformation"
 TEMPLATES = [*sorted(FOLDER.glob("*.yaml")), *sorted(STACK_TEMPLATES.glob("*.yaml"))]
 
+_ARN = "arn:aws:{}:eu-west-1:123456789012:any"
+# What airflow.yaml needs to know besides.
+SOME_PARAMETERS = {
+    "AirflowRoleArn": _ARN.format("iam"),
+    "AlertTopicArn": _ARN.format("sns"),
+    "DeleteDeadLetterQueueArn": _ARN.format("sqs"),
+    "ImagePushQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/any",
+    "InstanceBoundaryArn": "arn:aws:iam::123456789012:policy/any",
+    "OperationsTopicArn": _ARN.format("sns"),
+    "SageMakerRoleArn": "arn:aws:iam::123456789012:role/any",
+    "ScheduleGroupName": "any",
+    "SchedulerRoleArn": "arn:aws:iam::123456789012:role/any",
+    "StackRoleArn": "arn:aws:iam::123456789012:role/any",
+}
+
 
 @cache
 def template(name: str) -> Template:

@@ -13,6 +13,7 @@ from deploy.stacks import bring_about, delete_stack
 from deploy.templates import airflow_options, read_template, stack_name
 from tests.conftest import aws_environment
 from tests.deploy.conftest import Client
+from tests.deploy.policies import SOME_PARAMETERS
 from tests.vigil.training.history import MONDAY, insert_series
 from vigil.operators.environment import load_settings, open_database
 from vigil.paths import include_dir
@@ -20,20 +21,6 @@ from vigil.training.counts.export import export_windows
 from vigil.training.request import TrainingRun
 
 POLL_S = 0.05
-ARN = "arn:aws:{}:eu-west-1:123456789012:any"
-# What airflow.yaml needs to know besides.
-SOME_PARAMETERS = {
-    "AirflowRoleArn": ARN.format("iam"),
-    "AlertTopicArn": ARN.format("sns"),
-    "DeleteDeadLetterQueueArn": ARN.format("sqs"),
-    "ImagePushQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/any",
-    "InstanceBoundaryArn": "arn:aws:iam::123456789012:policy/any",
-    "OperationsTopicArn": ARN.format("sns"),
-    "SageMakerRoleArn": "arn:aws:iam::123456789012:role/any",
-    "ScheduleGroupName": "any",
-    "SchedulerRoleArn": "arn:aws:iam::123456789012:role/any",
-    "StackRoleArn": "arn:aws:iam::123456789012:role/any",
-}
 
 
 @pytest.fixture

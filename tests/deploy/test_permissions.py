@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +14,13 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.deploy.policies import actions_of, resources, statements_of
+from tests.deploy.policies import actions_of, listed, resources, statements_of
+from tests.vigil.training.test_request import SPEC, requests_of, run_of
+from vigil.aws import S3Location
 from vigil.sagemaker_jobs import KINDS
+from vigil.stacks.launch import FOLDER
+from vigil.training.triggers.accepted import ACCEPTED
+from vigil.training.triggers.incoming import INCOMING, SET_ASIDE
 
 VIGIL = Path(__file__).resolve().parents[2] / "plugins" / "vigil"
 SERVICES = (
@@ -165,6 +173,61 @@ def test_a_network_by_endpoints_reaches_every_service_but_the_price_list():
     assert called - endpoints == {"pricing"}
     of_airflow = {"airflow.api", "airflow.env", "airflow.ops", "kms", "secretsmanager"}
     assert endpoints - called == of_airflow
+
+
+def is_allowed(action: str, location: S3Location, *policies: tuple[str, ...]) -> bool:
+    """Tell whether one of the policies allows something with an object."""
+    arn = f"arn:${{AWS::Partition}}:s3:::${{BucketName}}/{location.key}"
+    return any(
+        action in actions_of(statement)
+        and any(fnmatch(arn, one["Fn::Sub"]) for one in listed(statement["Resource"]) if "Fn::Sub" in one)
+        for policy in policies
+        for statement in statements_of(*policy)
+    )
+
+
+def test_tasks_may_write_and_take_away_where_they_do_and_nowhere_else():
+    run, file = run_of(), "any.csv"
+    accepted, set_aside = (S3Location("bucket", f"{folder}model/{file}") for folder in (ACCEPTED, SET_ASIDE))
+    incoming = S3Location("bucket", f"{INCOMING}model/{file}")
+    encoding = S3Location("bucket", "encodings/model/0123.json")
+    judging = S3Location("bucket", "judging/any/input.csv")
+    stack = S3Location("bucket", f"{FOLDER}/job/launch/script/train.sh")
+    elsewhere = S3Location("bucket", "examples/any.csv")
+    written = [
+        run.export / file,
+        run.dataset / file,
+        run.code / file,
+        accepted,
+        set_aside,
+        encoding,
+        judging,
+        stack,
+    ]
+    for place in written:
+        assert is_allowed("s3:PutObject", place, *OF_TASKS), place
+    for place in (incoming, elsewhere):
+        assert not is_allowed("s3:PutObject", place, *OF_TASKS), place
+    for place in (run.export / "manifest.json", run.dataset / "manifest.json", incoming):
+        assert is_allowed("s3:DeleteObject", place, *OF_TASKS), place
+    for place in (accepted, encoding, stack, elsewhere):
+        assert not is_allowed("s3:DeleteObject", place, *OF_TASKS), place
+    for place in [*written, incoming, elsewhere]:
+        assert is_allowed("s3:GetObject", place, *OF_TASKS), place
+
+
+def test_jobs_may_read_and_write_where_they_do_and_nowhere_else():
+    requests = [
+        requests_of(SPEC)[name] for name in ("CreateTrainingJob", "CreateTransformJob", "CreateProcessingJob")
+    ]
+    found = set(re.findall(r's3://bucket/([^"]+)', json.dumps(requests)))
+    assert len(found) >= 8
+    role = ("roles", "SageMakerRole", "pipeline")
+    for key in found:
+        for action in ("s3:GetObject", "s3:PutObject"):
+            assert is_allowed(action, S3Location("bucket", key), role), key
+    for key in ("incoming/model/any.csv", "accepted/model/any.csv", "exports/any.csv", "training-stacks/any"):
+        assert not is_allowed("s3:GetObject", S3Location("bucket", key), role), key
 
 
 def test_no_service_is_asked_that_is_not_listed_here():

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from deploy.templates import airflow_options, read_template, vigil_settings
+from tests.deploy.policies import SOME_PARAMETERS
+from vigil.settings import Settings, parse_settings
+
+KNOWN = {**SOME_PARAMETERS, "BucketName": "the-bucket", "Environment": "prod"}
+# Settings that are the same everywhere, or are found out.
+NOT_SET = {"alert_link", "aws_conn_id", "database_conn_id", "poll_interval_s"}
+
+
+def test_it_sets_every_setting_that_differs_by_environment():
+    settings = vigil_settings(KNOWN)
+    assert settings.keys() == Settings.model_fields.keys() - NOT_SET
+    parsed = parse_settings(settings)
+    assert parsed.bucket == "the-bucket"
+    assert parsed.environment == "prod"
+
+
+def test_its_defaults_are_those_of_the_settings():
+    parsed = parse_settings(vigil_settings(KNOWN))
+    on_purpose = {"database_ca_file", "environment"}
+    defaults = {
+        name: field.default
+        for name, field in Settings.model_fields.items()
+        if not field.is_required() and field.default is not None and name not in NOT_SET | on_purpose
+    }
+    assert {name: getattr(parsed, name) for name in defaults} == defaults
+
+
+def test_an_empty_parameter_leaves_its_option_out():
+    assert "database_ca_file" in vigil_settings(KNOWN)
+    assert "database_ca_file" not in vigil_settings({**KNOWN, "DatabaseCaFile": ""})
+
+
+def test_its_options_are_such_as_amazon_mwaa_takes():
+    options = airflow_options(KNOWN)
+    for name, value in options.items():
+        assert re.fullmatch(r"[a-z]+([a-z0-9._]*[a-z0-9_]+)?", name)
+        assert len(name) <= 64
+        assert re.fullmatch(r"[ -~]+", value), name
+    backend = json.loads(options["secrets.backend_kwargs"])
+    assert backend["connections_prefix"] == "vigil/prod/connections"
+    assert options["celery.worker_autoscale"] == "3,3"
+
+
+@pytest.mark.parametrize(("conn_id", "is_looked_up"), [("vigil_database", True), ("aws_default", False)])
+def test_only_connections_of_vigil_are_looked_up(conn_id, is_looked_up):
+    pattern = json.loads(airflow_options(KNOWN)["secrets.backend_kwargs"])["connections_lookup_pattern"]
+    assert bool(re.match(pattern, conn_id)) == is_looked_up
+
+
+def test_the_role_may_read_the_connections_and_only_those():
+    options = json.loads(airflow_options(KNOWN)["secrets.backend_kwargs"])
+    text = read_template("roles").body
+    assert f":secret:{options['connections_prefix'].replace('prod', '${Environment}')}/*" in text
