@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install lock docs
 .PHONY: up aws down status doctor logs clean demo .env
-.PHONY: test test-mwaa test-deploy nab bench
+.PHONY: test test-long test-mwaa test-deploy test-mysql nab bench
 .PHONY: package deploy rollback deployed destroy
 
 PYTHON ?= python3
@@ -51,6 +51,9 @@ test: install  ## Run every check and test
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-long: install  ## Run the tests that need a real scheduler for minutes
+	@$(VENV)/python -m pytest -m long
 
 test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy of its image's packages
 	@$(VENV)/python -m pytest tests/mwaa

@@ -267,6 +267,7 @@ def test_a_sweep_with_nothing_to_do_is_skipped(launcher: Launcher) -> None:
     assert task_states(run) == {"sweep_stacks": "skipped"}
 
 
+@pytest.mark.long
 def test_a_launch_whose_airflow_is_killed_right_after_it_made_the_stack_ends_all_the_same(
     launcher: Launcher,
 ) -> None:

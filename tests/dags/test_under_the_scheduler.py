@@ -162,6 +162,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         bring_down(stack)
 
 
+@pytest.mark.long
 def test_a_person_sees_the_metrics_and_what_they_say_is_done(airflow: Airflow) -> None:
     run_id = airflow.drop_and_find_run("careful", 1)
     airflow.wait_for(NEW_DATA, run_id, "approve", "awaiting_input")
@@ -203,6 +204,7 @@ def test_silence_means_what_the_model_spec_says(airflow: Airflow) -> None:
     assert described["ApprovalDescription"] == "Rejected by nobody in time."
 
 
+@pytest.mark.long
 def test_of_two_releases_at_once_the_second_is_compared_with_the_first(airflow: Airflow) -> None:
     airflow.release("quick", 3)
     client = airflow.client("quick")
