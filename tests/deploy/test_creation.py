@@ -153,26 +153,19 @@ def test_the_rest_is_made_from_what_was_made_before_and_leaves_nothing(client, e
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"]
     attached = client("iam").list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
     assert [policy["PolicyArn"] for policy in attached] == [known["LauncherPolicyArn"]]
+
+    queues = ["arn:aws:sqs:eu-west-1:123456789012:one", "arn:aws:sqs:eu-west-1:123456789012:two"]
+    make(client, environment, "roles", **known, EventQueueArns=",".join(queues))
+    sources = {"RoleName": role["RoleName"], "PolicyName": "sources"}
+    (statement,) = client("iam").get_role_policy(**sources)["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == queues
+
     for name in reversed(made):
         remove(client, environment, name)
     with pytest.raises(ClientError, match="NoSuchEntity"):
         client("iam").get_role(RoleName=role["RoleName"])
     left = {topic["TopicArn"] for topic in client("sns").list_topics()["Topics"]}
     assert not left & set(topics)
-
-
-def test_queues_of_sources_are_read_by_name(client, environment, storage):
-    known = dict(storage) | {"ModelName": environment}
-    for name in ("pipeline", "training-stacks"):
-        known |= make(client, environment, name, **known)
-    queues = ["arn:aws:sqs:eu-west-1:123456789012:one", "arn:aws:sqs:eu-west-1:123456789012:two"]
-    role = make(client, environment, "roles", **known, EventQueueArns=",".join(queues))["AirflowRoleArn"]
-    policy = {"RoleName": role.rpartition("/")[2], "PolicyName": "sources"}
-    (statement,) = client("iam").get_role_policy(**policy)["PolicyDocument"]["Statement"]
-    assert statement["Resource"] == queues
-    make(client, environment, "roles", **known)
-    with pytest.raises(ClientError, match="NoSuchEntity"):
-        client("iam").get_role_policy(**policy)
 
 
 def test_a_database_is_encrypted_private_and_a_connection_of_airflows(

@@ -28,7 +28,10 @@ SERVICES = (
     "cloudwatch",
     "ec2",
     "ecr",
+    "events",
+    "iam",
     "logs",
+    "mwaa",
     "pricing",
     "s3",
     "sagemaker",
@@ -36,21 +39,31 @@ SERVICES = (
     "sns",
     "sqs",
     "ssm",
+    "sts",
 )
-# Methods of other things than clients that are called like an operation.
-NOT_CALLS = {"search"}
+# Where the permissions of a service are called otherwise than the service.
+PREFIXES = {"mwaa": "airflow", "sagemaker-runtime": "sagemaker"}
+# Methods of other things than clients that are called like an operation, and what is asked of an embedded AWS
+# only.
+NOT_CALLS = {"search", "describe_parameters", "describe_repositories"}
 # Operations of other services that are called like one of ours.
-NAMESAKES = {"sns:DeleteEndpoint"}
+NAMESAKES = {"events:CreateEndpoint", "events:DeleteEndpoint", "events:DescribeEndpoint"}
+NAMESAKES |= {"events:ListEndpoints", "events:UpdateEndpoint", "sns:DeleteEndpoint"}
 # Operations whose action is called otherwise, or that take more than one.
 ACTIONS = {
     "s3:AbortMultipartUpload": {"s3:AbortMultipartUpload"},
     "s3:CompleteMultipartUpload": {"s3:PutObject"},
     "s3:CreateMultipartUpload": {"s3:PutObject"},
+    "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
+    "s3:GetPublicAccessBlock": {"s3:GetBucketPublicAccessBlock"},
+    "s3:HeadBucket": {"s3:ListBucket"},
     "s3:HeadObject": {"s3:GetObject", "s3:GetObjectVersion"},
     "s3:ListObjectsV2": {"s3:ListBucket"},
     "s3:UploadPart": {"s3:PutObject"},
     "sns:PublishBatch": {"sns:Publish"},
     "sqs:DeleteMessageBatch": {"sqs:DeleteMessage"},
+    # Nobody can be forbidden to ask who they are.
+    "sts:GetCallerIdentity": set(),
     "cloudformation:CreateStack": {"cloudformation:TagResource", "iam:PassRole"},
     **{
         f"sagemaker:Create{what}": {"sagemaker:AddTags", "iam:PassRole"}
@@ -81,9 +94,8 @@ def operations() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for service in SERVICES:
         model = botocore.session.get_session().get_service_model(service)
-        prefix = service.removesuffix("-runtime")
         for operation in model.operation_names:
-            action = f"{prefix}:{operation}"
+            action = f"{PREFIXES.get(service, service)}:{operation}"
             needed = ACTIONS.get(action, {action}) | ({action} if action in KEEPS_ITS_NAME else set())
             found.setdefault(xform_name(operation), set()).update(needed - NAMESAKES)
     return found
@@ -136,6 +148,7 @@ def allowed(*policies: tuple[str, ...]) -> set[str]:
 
 OF_TASKS = (
     ("roles", "AirflowRole", "tasks"),
+    ("roles", "AirflowRole", "checks"),
     ("roles", "AirflowRole", "sources"),
     ("training-stacks", "LauncherPolicy"),
 )
@@ -162,16 +175,21 @@ def test_every_call_of_a_task_is_permitted(needed):
     assert {action: files for action, files in needed.items() if action not in permitted} == {}
 
 
-def test_a_network_by_endpoints_reaches_every_service_but_the_price_list():
+def test_a_network_by_endpoints_reaches_every_service_that_has_an_endpoint():
     endpoints = {
         declared["Properties"]["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}.")
         for _, _, declared in resources("AWS::EC2::VPCEndpoint")
     }
-    named = {"cloudwatch": "monitoring", "ecr": "ecr.api", "sagemaker": "sagemaker.api"}
-    named["sagemaker-runtime"] = "sagemaker.runtime"
+    named = {
+        "cloudwatch": "monitoring",
+        "ecr": "ecr.api",
+        "mwaa": "airflow.api",
+        "sagemaker": "sagemaker.api",
+        "sagemaker-runtime": "sagemaker.runtime",
+    }
     called = {named.get(service, service) for service in SERVICES}
-    assert called - endpoints == {"pricing"}
-    of_airflow = {"airflow.api", "airflow.env", "airflow.ops", "kms", "secretsmanager"}
+    assert called - endpoints == {"iam", "pricing"}
+    of_airflow = {"airflow.env", "airflow.ops", "kms", "secretsmanager"}
     assert endpoints - called == of_airflow
 
 

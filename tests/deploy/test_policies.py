@@ -33,6 +33,7 @@ ON_EVERYTHING = {
     "ec2:DescribeSubnets": NO_RESOURCE,
     "ec2:DescribeVolumes": NO_RESOURCE,
     "ecr:GetAuthorizationToken": NO_RESOURCE,
+    "events:ListRuleNamesByTarget": UNNAMED,
     "logs:DescribeLogGroups": UNNAMED,
     "pricing:GetProducts": NO_RESOURCE,
     "s3:GetAccountPublicAccessBlock": "a question to the account",
