@@ -77,6 +77,10 @@ def test_the_projects_own_template_is_provisioned_updated_and_deleted(stacks, cl
     notices_and_pushes_arrive(client, name, outputs(stack))
     with pytest.raises(ClientError, match="No updates are to be performed"):
         stacks.update_stack(TemplateBody=template, **given)
+    parameters.append({"ParameterKey": "ImageRepositoryPrefix", "ParameterValue": "other/"})
+    stacks.update_stack(TemplateBody=template, **given)
+    push(client, name, "v2")
+    assert pushes(client, outputs(stack), name) == []
     stacks.delete_stack(StackName=name)
     with pytest.raises(ClientError, match="does not exist"):
         describe(stacks, name)
@@ -87,18 +91,25 @@ def test_the_projects_own_template_is_provisioned_updated_and_deleted(stacks, cl
 def notices_and_pushes_arrive(client: Any, name: str, made: dict[str, str]) -> None:
     client("sns").publish(TopicArn=made["OperationsTopicArn"], Message="a notice")
     assert [one["Body"] for one in messages(client, made["OperationsQueueUrl"])] == ["a notice"]
-    ecr = client("ecr")
-    ecr.create_repository(repositoryName=name)
-    manifest = json.dumps({"mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []})
-    pushed = ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag="v1")["image"]["imageId"]
-    details = [json.loads(one["Body"])["detail"] for one in messages(client, made["ImagePushQueueUrl"])]
-    assert [one["image-digest"] for one in details if one["repository-name"] == name] == [
-        pushed["imageDigest"]
-    ]
+    client("ecr").create_repository(repositoryName=name)
+    pushed = push(client, name, "v1")
+    assert pushes(client, made, name) == [pushed]
     queue = made["ImagePushQueueUrl"].rsplit("/", 1)[1]
     redrive = json.loads(attributes(client, queue)["RedrivePolicy"])
     dead_letters = made["ImagePushDeadLetterQueueUrl"].rsplit("/", 1)[1]
     assert redrive["deadLetterTargetArn"].endswith(f":{dead_letters}")
+
+
+def push(client: Any, repository: str, tag: str) -> str:
+    manifest = json.dumps({"mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [tag]})
+    put = client("ecr").put_image(repositoryName=repository, imageManifest=manifest, imageTag=tag)
+    return str(put["image"]["imageId"]["imageDigest"])
+
+
+def pushes(client: Any, made: dict[str, str], repository: str) -> list[str]:
+    """Digests that the queue tells of; other tests push into repositories of theirs."""
+    details = [json.loads(one["Body"])["detail"] for one in messages(client, made["ImagePushQueueUrl"])]
+    return [one["image-digest"] for one in details if one["repository-name"] == repository]
 
 
 def messages(client: Any, queue: str) -> list[Any]:
