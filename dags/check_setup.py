@@ -7,7 +7,8 @@ queues and their policies; roles and permissions; the model registry and endpoin
 environment itself. Nothing is changed, but for an empty object that is put into the bucket and deleted again.
 
 **Its outcome** stands in the log, a line for each thing, and as XCom `findings`. `ok` is as it should be;
-`skip` does not apply, or waits for another thing; `fail` says what to do behind its arrow.
+`skip` does not apply, waits for another thing, or cannot be asked out of a private network without a way to
+IAM, STS or EventBridge: `make doctor` asks from outside. `fail` says what to do behind its arrow.
 
 **When a run fails**, something has to be mended: the end of the log lists it. Mend the first of them, and
 trigger it again.

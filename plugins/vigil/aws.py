@@ -37,10 +37,12 @@ class Aws:
     Attributes:
         session: region and credentials.
         endpoint_url: where every service answers, if not at AWS.
+        config: of the clients: how patient they are.
     """
 
     session: boto3.session.Session = field(default_factory=boto3.session.Session)
     endpoint_url: str | None = None
+    config: Config = _CONFIG
     _clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def client(self, service: str) -> Any:
@@ -50,7 +52,7 @@ class Aws:
                 service,
                 region_name=_REGIONS.get(service, self.session.region_name),
                 endpoint_url=self.endpoint_url,
-                config=_CONFIG,
+                config=self.config,
             )
         return self._clients[service]
 

@@ -29,16 +29,26 @@ _HARMLESS = {
 }
 
 
-def identity(ground: Ground) -> Look:
-    """Look whether AWS knows who calls."""
-    who = ground.identity
-    return fine(f"account {who['Account']} in {ground.region}, as {who['Arn']}")
+def answers(ground: Ground) -> Look:
+    """Look whether AWS answers at all."""
+    _headers(ground)
+    return fine(f"account {ground.account} in {ground.region}")
+
+
+def caller(ground: Ground) -> Look:
+    """Look who calls AWS, and whether it is somebody of the account that the settings name."""
+    who = _caller(ground)
+    if who["Account"] != ground.account:
+        return failing(
+            f"{who['Arn']} is of another account than {ground.settings.alert_topic_arn}",
+            "take credentials of the settings' account, or mend the settings",
+        )
+    return fine(who["Arn"])
 
 
 def clock(ground: Ground) -> Look:
     """Look whether AWS's clock goes with this one."""
-    answer = ground.aws.client("sts").get_caller_identity()
-    theirs = to_utc(parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]))
+    theirs = to_utc(parsedate_to_datetime(_headers(ground)["date"]))
     apart = abs((ground.now() - theirs).total_seconds())
     if apart > _CLOCKS_APART_S:
         return failing(
@@ -79,6 +89,21 @@ def permissions(ground: Ground) -> Look:
     return fine(f"{role} may do what tasks do")
 
 
+def _headers(ground: Ground) -> dict[str, str]:
+    """Return the headers of some answer: S3 is called from everywhere, and also a refusal has them."""
+    try:
+        answer = ground.aws.client("s3").head_bucket(Bucket=ground.settings.bucket)
+    except ClientError as error:
+        answer = error.response
+    headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+    return headers
+
+
+def _caller(ground: Ground) -> dict[str, str]:
+    answer: dict[str, str] = ground.aws.client("sts").get_caller_identity()
+    return answer
+
+
 def _role(ground: Ground, option: str, arn: str, service: str) -> Look:
     name = arn.rpartition("/")[2]
     try:
@@ -89,7 +114,7 @@ def _role(ground: Ground, option: str, arn: str, service: str) -> Look:
         return failing(f"{arn} does not exist", f"set {option} from the output of its stack")
     if role["Arn"] != arn:
         return failing(f"{arn} is {role['Arn']} here", f"set {option} to it")
-    mine = f"arn:{ground.partition}:iam::{ground.identity['Account']}:role"
+    mine = f"arn:{ground.partition}:iam::{ground.account}:role"
     if not lets_in(role["AssumeRolePolicyDocument"], service, "sts:AssumeRole", mine):
         return failing(f"{name} does not trust {service}", "deploy its template again")
     return fine("is there")
@@ -97,7 +122,7 @@ def _role(ground: Ground, option: str, arn: str, service: str) -> Look:
 
 def _role_of(ground: Ground) -> str:
     """Return the role, or the user, behind whoever calls."""
-    arn = str(ground.identity["Arn"])
+    arn = _caller(ground)["Arn"]
     if ":assumed-role/" not in arn:
         return arn
     # The session's ARN leaves out the role's path.
@@ -127,7 +152,7 @@ def _context(key: str, value: str) -> dict[str, object]:
 def _needs(ground: Ground) -> Iterator[tuple[list[str], str]]:
     """Yield what tasks do, and on what."""
     given, model = ground.settings, pipeline_of(ground).model
-    where = f"{ground.region}:{ground.identity['Account']}"
+    where = f"{ground.region}:{ground.account}"
     sagemaker = f"arn:{ground.partition}:sagemaker:{where}"
     bucket = f"arn:{ground.partition}:s3:::{given.bucket}"
     yield ["s3:ListBucket"], bucket

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from vigil.aws import error_code
 from vigil.errors import VigilError
@@ -15,6 +16,8 @@ from vigil.setup.ground import Ground
 Outcome = Literal["ok", "fail", "skip"]
 _FORBIDDEN = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403")
 _LONGEST = 400
+# Tasks call none of these, and a private network may have no way to them.
+_ASKED_BY_CHECKS_ONLY = {"airflow", "events", "iam", "scheduler", "sts"}
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def _look(check: Check, ground: Ground) -> Look:
         return failing(seen or fix, fix)
     except ClientError as error:
         return _refused(error)
+    except (ConnectTimeoutError, EndpointConnectionError) as error:
+        return _out_of_reach(urlsplit(error.kwargs["endpoint_url"]).hostname or "")
     except Exception as error:
         return failing(f"{type(error).__name__}: {error}", "mend what it names, and ask again")
 
@@ -121,6 +126,12 @@ def _refused(error: ClientError) -> Look:
     if error_code(error) in _FORBIDDEN:
         return failing(f"{action} is forbidden: {error}", f"allow {action} to the role that Airflow runs as")
     return failing(str(error), "mend what it names, and ask again")
+
+
+def _out_of_reach(host: str) -> Look:
+    if _ASKED_BY_CHECKS_ONLY & set(host.split(".")):
+        return not_applicable(f"{host} cannot be reached from here", "ask from where it can: make doctor")
+    return failing(f"{host} cannot be reached", "start it, or give the network a way to it")
 
 
 def _in_one_line(text: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlsplit
+
+from botocore.config import Config
 
 from vigil.aws import Aws
 from vigil.database import Database
 from vigil.settings import Settings
 
+_IMPATIENT = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 2})
 _CLOUD = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
@@ -49,29 +51,28 @@ class Ground:
 
     @cached_property
     def aws(self) -> Aws:
-        """Return clients of the account."""
-        return self.open_aws(self.settings)
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """Return who calls AWS, as STS tells it."""
-        answer: dict[str, Any] = self.aws.client("sts").get_caller_identity()
-        return answer
+        """Return clients of the account, which soon give up on what they cannot reach."""
+        return replace(self.open_aws(self.settings), config=_IMPATIENT, _clients={})
 
     @property
     def region(self) -> str:
         """Return the region of everything."""
-        return str(self.aws.client("sts").meta.region_name)
+        return str(self.aws.client("s3").meta.region_name)
 
     @property
     def partition(self) -> str:
         """Return the part of AWS that the account is in, as its ARNs name it."""
-        return str(self.identity["Arn"]).split(":")[1]
+        return self.settings.alert_topic_arn.split(":")[1]
+
+    @property
+    def account(self) -> str:
+        """Return the account's number, by an ARN: a private network may have no way to STS."""
+        return self.settings.alert_topic_arn.split(":")[4]
 
     @property
     def is_in_the_cloud(self) -> bool:
         """Tell whether AWS itself answers, and not an embedded one."""
-        host = urlsplit(self.aws.client("sts").meta.endpoint_url).hostname or ""
+        host = urlsplit(self.aws.client("s3").meta.endpoint_url).hostname or ""
         return host.endswith(_CLOUD)
 
     def connection(self, conn_id: str) -> Database:

@@ -47,8 +47,7 @@ def operations_publishers(ground: Ground) -> Look:
     """Look whether rules and alarms may publish to the topic of notices."""
     arn = str(ground.settings.operations_topic_arn)
     policy = json.loads(_topic_attributes(ground, arn).get("Policy", "{}"))
-    account = f"{ground.region}:{ground.identity['Account']}"
-    alarm = f"arn:{ground.partition}:cloudwatch:{account}:alarm:vigil"
+    alarm = f"arn:{ground.partition}:cloudwatch:{ground.region}:{ground.account}:alarm:vigil"
     looks = _rules_that_deliver(ground, arn, policy, "sns:Publish")
     looks["alarms"] = (
         fine("may publish")

@@ -24,7 +24,7 @@ from vigil.windows import now
 
 Examine = Callable[..., dict[str, Finding]]
 # What is looked at before anything is asked of AWS.
-ON_THIS_SIDE = CHECKS[: [check.what for check in CHECKS].index("AWS account")]
+ON_THIS_SIDE = CHECKS[: [check.what for check in CHECKS].index("AWS")]
 PASSWORD = "a-password-that-nobody-shows"
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.vigil.setup.doubles import SETTINGS, Answers, ground
-from vigil.setup.account import permissions
+from vigil.setup.account import caller, permissions
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/airflow"
 
@@ -29,12 +29,11 @@ class Simulator:
 
     @property
     def account(self) -> Answers:
-        return Answers(
-            iam={
-                "get_role": lambda **_: {"Role": {"Arn": ROLE}},
-                "simulate_principal_policy": self.simulate,
-            }
-        )
+        iam = {
+            "get_role": lambda **_: {"Role": {"Arn": ROLE}},
+            "simulate_principal_policy": self.simulate,
+        }
+        return Answers(calls={"iam": iam})
 
 
 def test_a_role_that_may_do_what_tasks_do_is_fine() -> None:
@@ -59,3 +58,11 @@ def test_what_it_may_not_do_is_named() -> None:
         f"{ROLE} may not cloudwatch:PutMetricData on *, iam:PassRole on {SETTINGS.sagemaker_role_arn}"
     )
     assert "deploy/roles.yaml" in look.fix
+
+
+def test_credentials_of_another_account_are_told() -> None:
+    assert caller(ground(Answers())).outcome == "ok"
+    elsewhere = {"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/somebody"}
+    look = caller(ground(Answers(calls={"sts": {"get_caller_identity": lambda: elsewhere}})))
+    assert look.outcome == "fail"
+    assert "111122223333" in look.seen

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
+import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from tests.vigil.setup.conftest import Examine
 from vigil.aws import Aws
@@ -57,7 +59,7 @@ def test_settings_that_cannot_be_used_fail_and_the_rest_waits(asked: Examine) ->
     assert [what for what, found in findings.items() if found.outcome == "fail"] == ["settings"]
     assert findings["settings"].seen.endswith("AIRFLOW__VIGIL__BUCKET is not set")
     assert findings["settings"].fix == "set it."
-    assert findings["bucket"].seen == "waits for: AWS account"
+    assert findings["bucket"].seen == "waits for: AWS"
 
 
 def test_a_pipeline_file_that_is_not_there(broken: Broken) -> None:
@@ -299,10 +301,31 @@ def test_settings_of_training_stacks_that_are_half_set(broken: Broken) -> None:
     assert "schedule_group" in found.seen
 
 
-def test_an_account_that_does_not_answer(broken: Broken) -> None:
-    class Nowhere(Aws):
-        def client(self, service: str) -> Any:
-            raise ConnectionError("nobody listens")
+def test_an_aws_that_does_not_answer(broken: Broken) -> None:
+    nowhere = Aws(boto3.session.Session("local", "local", region_name="eu-west-1"), "http://127.0.0.1:1")
+    found = broken(open_aws=lambda settings: nowhere)
+    assert (found.what, found.seen) == ("AWS", "127.0.0.1 cannot be reached")
 
-    found = broken(open_aws=lambda settings: Nowhere())
-    assert (found.what, found.seen) == ("AWS account", "ConnectionError: nobody listens")
+
+def test_services_that_only_checks_call_may_be_out_of_reach(asked: Examine, account: Aws) -> None:
+    class PrivateNetwork(Aws):
+        def client(self, service: str) -> Any:
+            if service in ("sts", "iam", "events"):
+                raise EndpointConnectionError(endpoint_url=f"https://{service}.eu-west-1.amazonaws.com/")
+            return super().client(service)
+
+    findings = asked(open_aws=lambda settings: PrivateNetwork(account.session, account.endpoint_url))
+    assert [what for what, found in findings.items() if found.outcome == "fail"] == []
+    out_of_reach = {what for what, found in findings.items() if "cannot be reached" in found.seen}
+    assert out_of_reach == {"AWS caller", "image pushes", "operations publishers", "roles"}
+
+
+def test_a_service_that_tasks_call_may_not(broken: Broken, account: Aws) -> None:
+    class NoWayToLogs(Aws):
+        def client(self, service: str) -> Any:
+            if service == "logs":
+                raise EndpointConnectionError(endpoint_url="https://logs.eu-west-1.amazonaws.com/")
+            return super().client(service)
+
+    found = broken(open_aws=lambda settings: NoWayToLogs(account.session, account.endpoint_url))
+    assert found.seen == "logs.eu-west-1.amazonaws.com cannot be reached"

@@ -25,10 +25,11 @@ RUNS: dict[str, Any] = {
 
 
 def look_at(newest: str = "v2", **changes: Any) -> Look:
-    aws = Answers(
-        mwaa={"get_environment": lambda **_: {"Environment": RUNS | changes}},
-        s3={"head_object": lambda **_: {"VersionId": newest}},
-    )
+    calls = {
+        "mwaa": {"get_environment": lambda **_: {"Environment": RUNS | changes}},
+        "s3": {"head_object": lambda **_: {"VersionId": newest}},
+    }
+    aws = Answers(calls=calls)
     return environment(ground(aws, AIRFLOW_ENV_NAME="vigil-production"))
 
 
