@@ -28,6 +28,8 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
+    # It is asked when nothing else runs yet, and changes nothing.
+    is_paused_upon_creation=False,
     default_args=DEFAULT_ARGS,
     tags=[TAG, "operations"],
 ):
