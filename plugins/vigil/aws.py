@@ -28,6 +28,8 @@ _CONFIG = Config(
     # A real-time endpoint may take a minute; AWS advises to wait a little longer than that.
     read_timeout=70,
 )
+# Some services put a name before AWS's own: api.airflow.eu-west-1.amazonaws.com, but not api.127.0.0.1.
+_ELSEWHERE = Config(inject_host_prefix=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Aws:
                 service,
                 region_name=_REGIONS.get(service, self.session.region_name),
                 endpoint_url=self.endpoint_url,
-                config=self.config,
+                config=self.config.merge(_ELSEWHERE) if self.endpoint_url else self.config,
             )
         return self._clients[service]
 

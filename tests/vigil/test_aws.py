@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,13 @@ def test_every_name_is_one_that_sagemaker_accepts(front: list[str], last: str) -
 @given(st.lists(parts, max_size=4), last_parts)
 def test_the_same_parts_make_the_same_name(front: list[str], last: str) -> None:
     assert aws_name(*front, last) == aws_name(*front, last)
+
+
+def test_no_name_is_put_before_an_address_that_is_not_awss() -> None:
+    session = boto3.session.Session("key", "secret", region_name="eu-west-1")
+    there = Aws(session).client("mwaa").meta.config.inject_host_prefix
+    here = Aws(session, "http://127.0.0.1:1").client("mwaa").meta.config.inject_host_prefix
+    assert (there, here) == (True, False)
 
 
 def test_underscores_dots_and_colons_become_hyphens() -> None:
