@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local_aws.files import inside, write_atomically
 
 
 class MissingObjectError(Exception):
-    """S3 does not hold what the environment names."""
+    """S3 does not give what the environment names."""
 
 
 class CodeBucket:
@@ -30,17 +30,16 @@ class CodeBucket:
         """Read a version of an object, or the newest; None where no object is named.
 
         Raises:
-            MissingObjectError: there is no such object or version; the message names it.
+            MissingObjectError: S3 has no such object or version, or does not answer; the message says which.
         """
         if not key:
             return None
         named = {"VersionId": version} if version else {}
         try:
             content: bytes = self._s3.get_object(Bucket=self._name, Key=key, **named)["Body"].read()
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             which = f", version {version}" if version else ""
-            why = error.response["Error"].get("Message", "")
-            raise MissingObjectError(f"s3://{self._name}/{key}{which} cannot be read: {why}") from error
+            raise MissingObjectError(f"s3://{self._name}/{key}{which} cannot be read: {error}") from error
         return content
 
     def tags_under(self, prefix: str) -> dict[str, str]:
@@ -54,9 +53,8 @@ class CodeBucket:
         try:
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=folder):
                 found |= {item["Key"][len(folder) :]: item["ETag"] for item in page.get("Contents", [])}
-        except ClientError as error:
-            why = error.response["Error"].get("Message", "")
-            raise MissingObjectError(f"s3://{self._name}/{folder} cannot be listed: {why}") from error
+        except (ClientError, BotoCoreError) as error:
+            raise MissingObjectError(f"s3://{self._name}/{folder} cannot be listed: {error}") from error
         return {name: tag for name, tag in found.items() if name and not name.endswith("/")}
 
 

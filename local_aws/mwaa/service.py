@@ -1,11 +1,8 @@
-"""MWAA's API: records of environments, and the environments that they describe."""
+"""MWAA's API: it answers from the records of environments, and begins what changes them."""
 
 from __future__ import annotations
 
 import json
-import logging
-import shutil
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +11,11 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from local_aws.clients import Clients
-from local_aws.mwaa.airflow_processes import AirflowDownError, free_port
-from local_aws.mwaa.code_bucket import MissingObjectError
-from local_aws.mwaa.environment import Environment
-from local_aws.mwaa.image import AIRFLOW_VERSION, StartupError, variable_of
+from local_aws.mwaa.airflow_processes import free_port
+from local_aws.mwaa.environments import Environments, missing
+from local_aws.mwaa.image import AIRFLOW_VERSION, variable_of
 from local_aws.mwaa.rest_api import invoke
 from local_aws.mwaa.routes import Route, service_model
-from local_aws.reaper import Reaper
 from local_aws.sagemaker.calls import ACCOUNT
 from local_aws.sagemaker.errors import AwsError, invalid
 from local_aws.sagemaker.service import error_response
@@ -37,8 +32,6 @@ _DEFAULTS = {
 _AT_REST = ("AVAILABLE", "UPDATE_FAILED", "UNAVAILABLE")
 _DELETABLE = (*_AT_REST, "CREATE_FAILED")
 _PAGE = 25
-_BROKEN = (MissingObjectError, AirflowDownError, StartupError, ValueError, OSError)
-log = logging.getLogger(__name__)
 
 
 class Mwaa:
@@ -52,12 +45,7 @@ class Mwaa:
 
     def __init__(self, clients: Clients, directory: Path, on_change: Callable[[], None]) -> None:
         self.store = Store(on_change)
-        self._clients = clients
-        self._directory = directory
-        self._lock = threading.Lock()
-        self._running: dict[str, Environment] = {}
-        self._reaper: Reaper | None = None
-        self._closed = False
+        self._environments = Environments(self.store, clients, directory)
         self._operations: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
             "CreateEnvironment": self._create,
             "DeleteEnvironment": self._delete,
@@ -72,30 +60,11 @@ class Mwaa:
 
     def resume(self) -> None:
         """Bring up again what there was when the server ended."""
-        for record in self.store.under("arn:"):
-            match record["Status"]:
-                case "CREATE_FAILED":
-                    pass
-                case "CREATING":
-                    self._begin(self._finish_creation, record["Arn"])
-                case "DELETING":
-                    self._begin(self._finish_deletion, record["Arn"])
-                case _:
-                    self.store.change(record["Arn"], Status="MAINTENANCE")
-                    self._begin(self._finish_maintenance, record["Arn"])
+        self._environments.resume()
 
     def close(self) -> None:
         """End every environment's processes; their records stay."""
-        with self._lock:
-            self._closed = True
-            running = list(self._running.values())
-        stopping = [threading.Thread(target=environment.stop) for environment in running]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
-        if self._reaper:
-            self._reaper.close()
+        self._environments.close()
 
     def control(self, route: Route, request: Request, region: str) -> Response:
         """Answer an operation."""
@@ -128,7 +97,7 @@ class Mwaa:
         }
         self.store.add(arn, record, lambda _: invalid(f"Environment {asked['Name']} already exists"))
         self.store.tag(arn, [{"Key": key, "Value": value} for key, value in tags.items()])
-        self._begin(self._finish_creation, arn)
+        self._environments.create(arn)
         return {"Arn": arn}
 
     def _update(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +113,7 @@ class Mwaa:
             }
             arn = before["Arn"]
             self.store.change(arn, **_merged(before, asked), Status="UPDATING", LastUpdate=update)
-        self._begin(lambda arn: self._finish_update(arn, before), arn)
+        self._environments.update(arn, before)
         return {"Arn": arn}
 
     def _delete(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +121,7 @@ class Mwaa:
             record = self._find(region, asked["Name"])
             _refuse_unless(record, _DELETABLE, "deleted")
             self.store.change(record["Arn"], Status="DELETING")
-        self._begin(self._finish_deletion, record["Arn"])
+        self._environments.delete(record["Arn"])
         return {}
 
     def _get(self, region: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -188,108 +157,11 @@ class Mwaa:
             raise _RestApiError(answer.error_code, answer.as_record())
         return answer.as_record()
 
-    def _finish_creation(self, arn: str) -> None:
-        try:
-            self._bring_up(arn)
-        except _BROKEN as error:
-            self._take_down(arn)
-            self._settle(arn, "CREATE_FAILED", error)
-        else:
-            self._settle(arn, "AVAILABLE")
-
-    def _finish_update(self, arn: str, before: Record) -> None:
-        """Restart with what was asked for, or stay with what there was, as the cloud does."""
-        try:
-            self._bring_up(arn)
-        except _BROKEN as error:
-            log.warning("%s stays as it was: %s", arn, error)
-            if not self._closed:
-                self._give_back(arn, before)
-                self._settle(arn, "UPDATE_FAILED" if arn in self._running else "UNAVAILABLE", error)
-        else:
-            self._settle(arn, "AVAILABLE")
-
-    def _give_back(self, arn: str, before: Record) -> None:
-        last = self.store.get(arn, _missing(arn))["LastUpdate"]
-        kept = {**before, "Status": "ROLLING_BACK", "LastUpdate": last}
-
-        def edit(record: Record) -> None:
-            record.clear()
-            record.update(kept)
-
-        self.store.rewrite(arn, edit)
-        if arn not in self._running:
-            try:
-                self._bring_up(arn)
-            except _BROKEN:
-                log.exception("%s did not come up as it was before", arn)
-                self._take_down(arn)
-
-    def _finish_maintenance(self, arn: str) -> None:
-        record = self.store.get(arn, _missing(arn))
-        port = int(record["WebserverUrl"].rpartition(":")[2])
-        self.store.change(arn, WebserverUrl=f"localhost:{free_port(port)}")
-        try:
-            self._bring_up(arn)
-        except _BROKEN as error:
-            self._take_down(arn)
-            self._settle(arn, "UNAVAILABLE", error)
-        else:
-            self._settle(arn, "AVAILABLE")
-
-    def _finish_deletion(self, arn: str) -> None:
-        self._take_down(arn)
-        shutil.rmtree(self._folder(arn), ignore_errors=True)
-        self.store.remove(arn, _missing(arn))
-
-    def _bring_up(self, arn: str) -> None:
-        """Start what a record describes, in place of what runs; that goes on if S3 lacks something."""
-        record = self.store.get(arn, _missing(arn))
-        with self._lock:
-            self._reaper = self._reaper or Reaper()
-        environment = Environment(record, arn.split(":")[3], self._folder(arn), self._clients, self._reaper)
-        code = environment.read_code()
-        self._take_down(arn)
-        with self._lock:
-            if self._closed:
-                raise AirflowDownError("The embedded AWS ends")
-            self._running[arn] = environment
-        try:
-            environment.start(code)
-        except _BROKEN:
-            self._take_down(arn)
-            raise
-
-    def _take_down(self, arn: str) -> None:
-        with self._lock:
-            environment = self._running.pop(arn, None)
-        if environment:
-            environment.stop()
-
-    def _settle(self, arn: str, status: str, error: Exception | None = None) -> None:
-        """Enter how an undertaking ended; one that this server's own end cut short goes on with the next."""
-        if self._closed:
-            return
-        failure = {"ErrorCode": "INCORRECT_CONFIGURATION", "ErrorMessage": str(error)} if error else None
-
-        def edit(record: Record) -> None:
-            last = record.get("LastUpdate", {"CreatedAt": time.time()})
-            outcome = {"Status": "FAILED", "Error": failure} if failure else {"Status": "SUCCESS"}
-            record.update(Status=status, LastUpdate={**last, **outcome})
-
-        self.store.rewrite(arn, edit)
-
-    def _begin(self, work: Callable[[str], None], arn: str) -> None:
-        threading.Thread(target=work, args=(arn,), name=f"mwaa {arn}", daemon=True).start()
-
-    def _folder(self, arn: str) -> Path:
-        return self._directory / arn.split(":")[3] / arn.rpartition("/")[2]
-
     def _find(self, region: str, name: str) -> Record:
-        return self.store.get(_arn(region, name), _missing(name))
+        return self.store.get(_arn(region, name), missing(name))
 
     def _known(self, arn: str) -> str:
-        self.store.get(arn, _missing(arn))
+        self.store.get(arn, missing(arn))
         return arn
 
 
@@ -350,7 +222,3 @@ def _refuse_unless(record: Record, statuses: tuple[str, ...], what: str) -> None
 
 def _arn(region: str, name: str) -> str:
     return f"arn:aws:airflow:{region}:{ACCOUNT}:environment/{name}"
-
-
-def _missing(what: str) -> AwsError:
-    return AwsError("ResourceNotFoundException", f"There is no environment {what}", 404)
