@@ -33,8 +33,8 @@ down: install  ## Stop them; what they stored stays
 status: install  ## Show the processes and how to log in
 	@$(VENV)/python -m local_stack status
 
-doctor: install  ## Tell what is missing, and the fix of each; results in var/doctor.json
-	@$(VENV)/python -m local_stack doctor
+doctor: install  ## Tell what is missing here, or of ENV=name, and the fix of each; var/doctor.json
+	@$(VENV)/python -m $(if $(ENV),deploy doctor "$(ENV)",local_stack doctor)
 
 logs: install  ## Show the end of the logs; P=name for one process
 	@$(VENV)/python -m local_stack logs $(P)

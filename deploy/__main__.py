@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from deploy.certificates import certificates_of
 from deploy.code import Code, EarlierCode, PackagedCode
 from deploy.code_bucket import CodeBucket
 from deploy.deploying import Deployer
+from deploy.doctor import examine_environment, report
 from deploy.environment import Environment, check_account, check_parameters, load_environment
 from deploy.errors import DeployError
 from deploy.packaging import Package, PackagingError, build_package
@@ -30,6 +32,7 @@ from vigil.errors import VigilError
 
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "build" / "mwaa"
+DOCTOR = PROJECT / "var" / "doctor.json"
 WHEELS = PROJECT / "var" / "wheels"
 _GIVEN_BY_US = {"Environment"}
 
@@ -116,6 +119,15 @@ def status(environment: Name) -> None:
     if "WebserverUrl" in values:
         url = values["WebserverUrl"].replace("https:", "http:" if target.endpoint else "https:")
         console.print(f"Airflow: {url}", soft_wrap=True)
+
+
+@app.command()
+def doctor(environment: Name) -> None:
+    """Tell what an environment lacks, each thing with its fix; exits with 1 when something is to be mended."""
+    target = _load(environment)
+    findings = examine_environment(_open_aws(target), target)
+    if not report(findings, DOCTOR, partial(console.print, markup=False, soft_wrap=True)):
+        raise typer.Exit(1)
 
 
 @app.command()

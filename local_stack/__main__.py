@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -68,15 +69,11 @@ def status() -> None:
 @app.command()
 def doctor() -> None:
     """Tell what is missing, each thing with its fix; exits with 1 when something has to be mended."""
-    from local_stack.doctor import examine_stack, write_findings
-    from vigil.setup.findings import failures, summary
+    from deploy.doctor import report
+    from local_stack.doctor import examine_stack
 
     findings = examine_stack(open_stack())
-    for finding in findings:
-        console.print(str(finding), markup=False, soft_wrap=True)
-    write_findings(findings, VAR / "doctor.json")
-    console.print(summary(findings))
-    if failures(findings):
+    if not report(findings, VAR / "doctor.json", partial(console.print, markup=False, soft_wrap=True)):
         raise typer.Exit(1)
 
 

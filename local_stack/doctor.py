@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from local_stack.lifecycle import aws_of
 from local_stack.stack import Stack
 from vigil.errors import SettingsError
 from vigil.settings import Settings, database_from_environment, settings_from_environment
 from vigil.setup.checks import CHECKS
-from vigil.setup.findings import Finding, as_json, examine
+from vigil.setup.findings import Finding, examine
 from vigil.setup.ground import Ground
 from vigil.windows import now
 
@@ -34,9 +31,3 @@ def _read_settings(variables: dict[str, str]) -> Settings:
     if not variables:
         raise SettingsError("Nothing has been provisioned on this machine: run `make up`.")
     return settings_from_environment(variables)
-
-
-def write_findings(findings: Sequence[Finding], file: Path) -> None:
-    """Write findings as JSON."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(as_json(findings), indent=2) + "\n", encoding="utf-8")

@@ -131,6 +131,7 @@ def test_deploy_run_change_deploy_again_roll_back_and_tear_down(person, blank_da
     assert "window_counts" in tables(blank_database)
     assert person.runs("check_setup") == "success"
     assert "Nothing differs" in person.types("deploy")
+    assert "ok    Amazon MWAA" in person.types("doctor")
 
     dag = person.checkout / "dags" / "detect_anomalies.py"
     before = 'description="Count events, judge closed windows, alert."'
