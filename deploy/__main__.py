@@ -123,7 +123,7 @@ def status(environment: Name) -> None:
 
 @app.command()
 def doctor(environment: Name) -> None:
-    """Tell what an environment lacks, each thing with its fix; exits with 1 when something is to be mended."""
+    """Tell what an environment lacks, each thing with its fix; exits with 1 if there is one."""
     target = _load(environment)
     findings = examine_environment(_open_aws(target), target)
     if not report(findings, DOCTOR, partial(console.print, markup=False, soft_wrap=True)):

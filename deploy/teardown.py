@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from deploy.environment import Environment
+from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, known_values, templates_of
 from deploy.stacks import ENVIRONMENT_TAG, delete_stack, find_stack
 from deploy.templates import stack_name
@@ -49,9 +50,10 @@ class Teardown:
         """Remove everything; return what is left, as its ARNs.
 
         Raises:
-            DeployError: a stack could not be deleted; the message says why.
+            DeployError: the database is protected, and nothing was removed; or a stack could not be deleted.
         """
         values = known_values(self.aws, self.environment)
+        self._refuse_a_protected_database(values)
         self._delete_stack_of(AIRFLOW)
         self._end_training_stacks()
         if "SageMakerRoleArn" in values:
@@ -65,6 +67,17 @@ class Teardown:
                 self._delete_stack_of(template.name)
         self._delete_what_stacks_leave(values)
         return self.what_is_left()
+
+    def _refuse_a_protected_database(self, values: dict[str, str]) -> None:
+        arn = values.get("DatabaseClusterArn")
+        if not arn or "DatabaseClusterArn" in self.environment.parameters:
+            return
+        (cluster,) = self.aws.client("rds").describe_db_clusters(DBClusterIdentifier=arn)["DBClusters"]
+        if cluster["DeletionProtection"]:
+            raise DeployError(
+                f"The database {cluster['DBClusterIdentifier']} is protected, and nothing was removed: put "
+                "`DeletionProtection: false` under parameters, deploy that, and destroy again."
+            )
 
     def what_is_left(self) -> list[str]:
         """Return the ARN of everything that still carries the environment's tag."""

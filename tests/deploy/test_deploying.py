@@ -181,3 +181,24 @@ def digests(deployment: Deployment) -> dict[str, str]:
 
 def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
+    aws: Aws, environment: Environment, project: Path, told: list[str]
+):
+    with_database = {"training-stacks", "roles", "monitoring", "airflow", "pipeline"}
+    protected = environment.model_copy(
+        update={"leave_out": frozenset(with_database), "database_connection_from": None}
+    )
+    Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
+    stacks = {stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]}
+    with pytest.raises(DeployError, match="is protected, and nothing was removed"):
+        Teardown(protected, aws, told.append, poll_s=0.1).tear_down()
+    there = aws.client("cloudformation").describe_stacks()["Stacks"]
+    assert {stack["StackName"] for stack in there} == stacks
+    free = protected.model_copy(update={"parameters": protected.parameters | {"DeletionProtection": "false"}})
+    Deployer(free, aws, told.append, poll_s=0.1).deploy(packed(project))
+    assert Teardown(free, aws, told.append, poll_s=0.1).tear_down() == []
+    assert not aws.client("rds").describe_db_clusters()["DBClusters"]
+    snapshots = aws.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
+    assert not [one for one in snapshots if environment.name in one["DBClusterIdentifier"]]
