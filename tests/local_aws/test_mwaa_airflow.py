@@ -154,14 +154,14 @@ def plugins_that_say(package: Path, greeting: str) -> bytes:
     return target.getvalue()
 
 
-def processes_of(home: Path) -> dict[int, str]:
-    """Return the command lines of the processes of an Airflow, by process id."""
-    found = {}
+def processes_of(home: Path) -> set[tuple[int, str]]:
+    """Return the process groups of an Airflow, and the commands in them."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if f"AIRFLOW_HOME={home}\0".encode() in (process / "environ").read_bytes():
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found[int(process.name)] = command.strip()
+                found.add((os.getpgid(int(process.name)), command.strip()))
         except OSError:
             continue  # it has ended meanwhile
     return found
@@ -209,10 +209,9 @@ def test_the_course_of_an_environment(tmp_path: Path) -> None:
         assert (home.parent / "logs" / "requirements.log").read_text().startswith("Nothing is installed")
 
         # A process that dies is started anew. A DAG is taken up as it lies in S3, plugins only by an update.
-        (processor,) = (
-            pid for pid, command in processes_of(home).items() if command.endswith("dag-processor")
-        )
-        os.kill(processor, signal.SIGKILL)
+        # What it has forked goes by its name, too.
+        (processor,) = {group for group, command in processes_of(home) if command.endswith("dag-processor")}
+        os.killpg(processor, signal.SIGKILL)
         cloud.put("dags/hello.py", (DAG % "two").encode())
         second = cloud.put("plugins.zip", plugins_that_say(package, "second"))
         cloud.s3.delete_object(Bucket="vigil-test-code", Key="dags/snooze_alerts.py")
