@@ -14,7 +14,7 @@ from vigil.windows import WINDOW_SECONDS
 
 MICROSECONDS = 1_000_000
 WINDOW_MICROSECONDS = WINDOW_SECONDS * MICROSECONDS
-EVENT_ID_LIMIT = 64
+_EVENT_ID_LIMIT = 64
 
 _EPOCH = datetime(1970, 1, 1)
 # A series' name stands in alert identities (no slash) and in SNS message groups (ASCII).
@@ -26,6 +26,15 @@ Row = tuple[str, datetime, str]
 def is_series_name(name: object) -> bool:
     """Tell whether a series may be called so: letters, digits, dot, hyphen, underscore; at most 64."""
     return isinstance(name, str) and _SERIES.fullmatch(name) is not None
+
+
+def event_id_of(text: str) -> str | None:
+    """Return an event's id without the spaces around it, or None if it is none: 1 to 64 printable characters.
+
+    What cannot be printed, the database or a person's terminal might take for something else.
+    """
+    trimmed = text.strip()
+    return trimmed if 0 < len(trimmed) <= _EVENT_ID_LIMIT and trimmed.isprintable() else None
 
 
 def microseconds_of(instant: datetime) -> int:

@@ -21,13 +21,15 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vigil.detection.events import EVENT_ID_LIMIT, Events, Row, instant_of, is_series_name
+from vigil.detection.events import Events, Row, event_id_of, instant_of, is_series_name
 from vigil.detection.pipeline import QueueOptions
 from vigil.detection.sources import Batch, Position
 from vigil.errors import CloudError
 from vigil.windows import to_utc
 
 MESSAGES_PER_BATCH = 2_000
+# SQS takes messages of a megabyte; so much of their text is held at once, and the events in it.
+BYTES_PER_BATCH = 8 * 1024 * 1024
 _MESSAGES_PER_CALL = 10
 _WAIT_S = 1
 
@@ -70,7 +72,8 @@ class Queue:
 
     def _receive(self) -> tuple[list[dict[str, Any]], bool]:
         messages: list[dict[str, Any]] = []
-        while len(messages) < MESSAGES_PER_BATCH:
+        size = 0
+        while len(messages) < MESSAGES_PER_BATCH and size < BYTES_PER_BATCH:
             try:
                 answer = self.client.receive_message(
                     QueueUrl=self.options.queue_url,
@@ -85,6 +88,7 @@ class Queue:
             if not received:
                 return messages, True
             messages.extend(received)
+            size += sum(len(message["Body"]) for message in received)
         return messages, False
 
     def _delete(self, receipts: Sequence[str]) -> None:
@@ -114,7 +118,7 @@ def events_of(body: str) -> list[Row] | None:
     """Return the events of a message, or None if any of it is malformed."""
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     items = content if isinstance(content, list) else [content]
     events = [_event(item) for item in items]
@@ -124,12 +128,13 @@ def events_of(body: str) -> list[Row] | None:
 def _event(item: object) -> Row | None:
     if not isinstance(item, dict):
         return None
-    series, occurred_at, event_id = (item.get(key) for key in ("series", "occurred_at", "event_id"))
-    if not (is_series_name(series) and isinstance(occurred_at, str) and isinstance(event_id, str)):
+    series, occurred_at, given_id = (item.get(key) for key in ("series", "occurred_at", "event_id"))
+    if not (is_series_name(series) and isinstance(occurred_at, str) and isinstance(given_id, str)):
         return None
-    if not 0 < len(event_id.strip()) <= EVENT_ID_LIMIT:
+    event_id = event_id_of(given_id)
+    if event_id is None:
         return None
     try:
-        return str(series), to_utc(datetime.fromisoformat(occurred_at)), event_id.strip()
+        return str(series), to_utc(datetime.fromisoformat(occurred_at)), event_id
     except (ValueError, OverflowError):
         return None

@@ -14,7 +14,7 @@ from typing import Any
 import pymysql
 
 from vigil.database import Database, connected, statement
-from vigil.detection.events import EVENT_ID_LIMIT, Events, Row, is_series_name
+from vigil.detection.events import Events, Row, event_id_of, is_series_name
 from vigil.detection.pipeline import TableOptions
 from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position
 from vigil.errors import DatabaseError
@@ -94,10 +94,8 @@ def _quoted(identifier: str) -> str:
 
 def _event(row: tuple[Any, ...]) -> Row | None:
     """Return a row as an event, or None if it is none."""
-    series, occurred_at, event_id, _ = row
-    text = str(event_id).strip()
-    if not is_series_name(series) or not isinstance(occurred_at, datetime):
+    series, occurred_at, given_id, _ = row
+    event_id = None if given_id is None else event_id_of(str(given_id))
+    if event_id is None or not is_series_name(series) or not isinstance(occurred_at, datetime):
         return None
-    if event_id is None or not 0 < len(text) <= EVENT_ID_LIMIT:
-        return None
-    return series, occurred_at, text
+    return series, occurred_at, event_id

@@ -91,6 +91,30 @@ def test_a_malformed_message_is_counted_and_left_for_the_dead_letter_queue(
     assert waiting(aws, queue_url) == 1
 
 
+@pytest.mark.parametrize("occurred_at", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"])
+def test_no_time_that_a_message_can_tell_stops_the_collector(
+    aws: Aws, queue_url: str, database: Database, settings: Settings, occurred_at: str
+) -> None:
+    now = present()
+    good = {**GOOD, "occurred_at": f"{now.isoformat()}Z"}
+    send(aws, queue_url, good, {**GOOD, "series": "strange", "occurred_at": occurred_at})
+    for _ in range(2):
+        outcome = collect(database, [source(aws, queue_url)], settings, now)
+        assert outcome.malformed == 0
+    assert waiting(aws, queue_url) == 0
+
+
+def test_large_messages_are_taken_a_few_at_a_time(
+    aws: Aws, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "BYTES_PER_BATCH", 500_000)
+    for _ in range(12):
+        send(aws, queue_url, json.dumps(GOOD) + " " * 60_000)
+    batch = source(aws, queue_url).take(None, present())
+    assert len(batch.events) == 10
+    assert batch.more
+
+
 def test_a_queue_that_is_missing_is_named_with_the_way_out(aws: Aws, queue_url: str) -> None:
     gone = f"{queue_url}-gone"
     with pytest.raises(CloudError, match=r"-gone of the source queue cannot be read .*check queue_url"):
@@ -118,6 +142,11 @@ def test_a_time_with_a_zone_becomes_utc() -> None:
         json.dumps({**GOOD, "occurred_at": "noon"}),
         json.dumps({**GOOD, "occurred_at": 1772625600}),
         json.dumps([GOOD, {}]),
+        "[" * 100_000,
+        "9" * 5_000,
+        json.dumps({**GOOD, "event_id": "half a character: \ud800"}),
+        json.dumps({**GOOD, "event_id": "a\0b"}),
+        json.dumps({**GOOD, "occurred_at": "0001-01-01T00:00:00+10:00"}),
     ],
 )
 def test_a_message_that_is_no_event_is_malformed(body: str) -> None:
