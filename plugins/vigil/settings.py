@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from string import Formatter
 from typing import Any, Self, get_args
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -89,12 +90,15 @@ class Settings(BaseModel):
     @field_validator("alert_link")
     @classmethod
     def _link_can_be_filled_in(cls, link: str | None) -> str | None:
+        reason = "only {series}, {from} and {to} can stand in braces; write other braces twice"
         try:
-            (link or "").format_map({"series": "", "from": "", "to": ""})
-        except (KeyError, ValueError, IndexError, AttributeError) as error:
-            raise ValueError(
-                "only {series}, {from} and {to} can stand in braces; write other braces twice"
-            ) from error
+            parts = list(Formatter().parse(link or ""))
+        except ValueError as error:
+            raise ValueError(reason) from error
+        # Behind a name, Python would follow attributes, and fill up to any width.
+        for _, name, how, conversion in parts:
+            if name is not None and (name not in ("series", "from", "to") or how or conversion):
+                raise ValueError(reason)
         return link
 
     @model_validator(mode="after")
@@ -245,31 +249,40 @@ def parse_connection(text: str, name: str, ca_file: str | None = None) -> Databa
         text: `mysql://user:password@host:port/schema?ssl_ca=file`, or Airflow's JSON form of it.
         name: what to call it in errors; the text holds a password and is never shown.
         ca_file: the setting `database_ca_file`.
+
+    Raises:
+        SettingsError: it is no connection, or a field that is needed is empty.
     """
-    if text.lstrip().startswith("{"):
-        fields = json.loads(text)
-        extra = fields.get("extra") or {}
-        return database_of(
-            name,
-            host=fields.get("host"),
-            port=fields.get("port"),
-            login=fields.get("login"),
-            password=fields.get("password"),
-            schema=fields.get("schema"),
-            extra=json.loads(extra) if isinstance(extra, str) else extra,
-            ca_file=ca_file,
+    try:
+        fields = _fields_of_json(text) if text.lstrip().startswith("{") else _fields_of_uri(text)
+    except ValueError:
+        # Its message and its traceback would show parts of the password.
+        fields = None
+    if fields is None:
+        raise SettingsError(
+            f"The connection {name} cannot be read: write mysql://user:password@host:port/schema with "
+            "/ # ? @ : % [ ] in the password as %2F %23 %3F %40 %3A %25 %5B %5D, or Airflow's JSON form."
         )
+    return database_of(name, **fields, ca_file=ca_file)
+
+
+def _fields_of_json(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    fields = {field: content.get(field) for field in ("host", "port", "login", "password", "schema")}
+    extra = content.get("extra") or {}
+    return {**fields, "extra": json.loads(extra) if isinstance(extra, str) else extra}
+
+
+def _fields_of_uri(text: str) -> dict[str, Any]:
     uri = urlsplit(text)
-    return database_of(
-        name,
-        host=uri.hostname,
-        port=uri.port,
-        login=unquote(uri.username or ""),
-        password=unquote(uri.password or ""),
-        schema=uri.path.strip("/"),
-        extra={key: values[-1] for key, values in parse_qs(uri.query).items()},
-        ca_file=ca_file,
-    )
+    return {
+        "host": uri.hostname,
+        "port": uri.port,
+        "login": unquote(uri.username or ""),
+        "password": unquote(uri.password or ""),
+        "schema": uri.path.strip("/"),
+        "extra": {key: values[-1] for key, values in parse_qs(uri.query).items()},
+    }
 
 
 def database_of(

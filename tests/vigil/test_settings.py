@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 
@@ -50,7 +51,8 @@ def test_a_window_that_waits_longer_than_events_may_come_is_refused() -> None:
 def test_a_link_of_alerts_may_name_series_and_time_and_nothing_else() -> None:
     link = "https://graphs.example/?s={series}&from={from}&to={to}"
     assert parse_settings({**NEEDED, "alert_link": link}).alert_link == link
-    for wrong in ("https://graphs.example/{serie}", "https://graphs.example/{", "https://x/{0}"):
+    wrong_ones = ["{serie}", "{", "{0}", "{series.__class__}", "{series!r}", "{from:>1000000}"]
+    for wrong in (f"https://graphs.example/{part}" for part in wrong_ones):
         with pytest.raises(SettingsError, match=r"ALERT_LINK: only \{series\}, \{from\} and \{to\}"):
             parse_settings({**NEEDED, "alert_link": wrong})
     with pytest.raises(SettingsError, match="ALERT_LINK"):
@@ -101,6 +103,25 @@ def test_the_settings_certificates_hold_for_connections_that_name_none() -> None
 def test_a_password_is_never_shown() -> None:
     database = parse_connection("mysql://vigil:very-secret@db/events", "test")
     assert "very-secret" not in repr(database)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql://vigil:very-secret/1@db/events",
+        "mysql://vigil:very-secret#1@db/events",
+        "mysql://vigil:very-secret[1@db/events",
+        "mysql://vigil:very-secret\u2100@db/events",
+        '{"password": "very-secret"',
+        '{"host": "db", "extra": "very-secret"}',
+    ],
+)
+def test_a_connection_that_cannot_be_read_shows_nothing_of_itself(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"vigil_database cannot be read: .*%2F") as error:
+        parse_connection(text, "vigil_database")
+    told = "".join(traceback.format_exception(error.value))
+    assert "very-secret" not in told.replace(text, "")
+    assert error.value.__context__ is None
 
 
 def test_a_missing_connection_names_its_variable() -> None:
