@@ -19,7 +19,7 @@ import boto3
 from botocore.exceptions import EndpointConnectionError
 
 from bench.report import Contender, Sample, measure, write_report
-from local_stack.mariadb import MariaDB, server_environment, server_tree
+from local_stack.mariadb import MariaDB
 from local_stack.ports import free_port
 from vigil.aws import S3Location
 from vigil.database import Database, connected
@@ -100,14 +100,8 @@ def _check_export(environment: dict[str, str]) -> None:
 def _mariadb(folder: Path) -> Iterator[MariaDB]:
     server = MariaDB(folder / "mariadb", free_port(), {"innodb-flush-log-at-trx-commit": "0"})
     server.prepare()
-    process = subprocess.Popen(
-        server.command(),
-        env=server_environment(server_tree()),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = server.start()
     try:
-        server.wait_until_ready(process)
         for schema, rows in (("many", MANY), ("few", FEW)):
             _fill(server.database, schema, rows)
         yield server

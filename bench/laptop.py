@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local_stack.mariadb import MariaDB, server_environment, server_tree
+from local_stack.mariadb import MariaDB
 from local_stack.ports import free_port
 from vigil.database import Database
 from vigil.migrations import migrate
@@ -27,14 +26,10 @@ def private_database() -> Iterator[Database]:
     with tempfile.TemporaryDirectory(prefix="vigil-bench-") as folder:
         server = MariaDB(Path(folder), free_port())
         server.prepare()
-        with (Path(folder) / "log").open("wb") as log:
-            process = subprocess.Popen(
-                server.command(), env=server_environment(server_tree()), stdout=log, stderr=log
-            )
-            try:
-                server.wait_until_ready(process)
-                migrate(server.database)
-                yield server.database
-            finally:
-                process.terminate()
-                process.wait()
+        process = server.start()
+        try:
+            migrate(server.database)
+            yield server.database
+        finally:
+            process.terminate()
+            process.wait()

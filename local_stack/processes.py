@@ -15,7 +15,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from local_stack.mariadb import server_environment, server_tree
 from local_stack.stack import PROJECT, Stack
 
 SERVICES = "services"
@@ -88,10 +87,9 @@ class Processes:
             ),
         ]
         if stack.uses_private_database:
-            libraries = server_environment(server_tree()).get("LD_LIBRARY_PATH", "")
-            environment = {"LD_LIBRARY_PATH": libraries} if libraries else {}
+            server = stack.mariadb
             programs.insert(
-                0, Program(SERVICES, "database", stack.mariadb.command(), environment, stop_wait_s=30)
+                0, Program(SERVICES, "database", server.command(), server.environment(), stop_wait_s=30)
             )
         return programs
 

@@ -32,8 +32,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 examples.register_profile("vigil", deadline=None)
 examples.load_profile("vigil")
 
-from local_stack.mariadb import MariaDB, server_environment, server_tree
+from local_stack.mariadb import MariaDB
 from local_stack.ports import free_port
+from local_stack.private_server import PrivateServer
 from vigil.aws import Aws
 from vigil.database import Database
 from vigil.migrations import migrate
@@ -73,33 +74,28 @@ def server_certificate(tmp_path_factory: pytest.TempPathFactory) -> ServerCertif
 
 
 @pytest.fixture(scope="session")
-def mariadb(
+def database_server(
     tmp_path_factory: pytest.TempPathFactory, server_certificate: ServerCertificate
-) -> Iterator[MariaDB]:
+) -> Iterator[PrivateServer]:
     """A real server of this test process's own."""
     certificate = {
         "ssl-cert": str(server_certificate.certificate),
         "ssl-key": str(server_certificate.key),
     }
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"), free_port(), SMALL_SERVER | certificate)
+    server = MariaDB(tmp_path_factory.mktemp("database"), free_port(), SMALL_SERVER | certificate)
     server.prepare()
-    log = (server.folder / "log").open("wb")
-    process = subprocess.Popen(
-        server.command(), env=server_environment(server_tree()), stdout=log, stderr=log
-    )
+    process = server.start()
     try:
-        server.wait_until_ready(process)
         yield server
     finally:
         process.kill()
         process.wait(timeout=20)
-        log.close()
 
 
 @pytest.fixture(scope="session")
-def _migrated(mariadb: MariaDB) -> Database:
-    migrate(mariadb.database)
-    return mariadb.database
+def _migrated(database_server: PrivateServer) -> Database:
+    migrate(database_server.database)
+    return database_server.database
 
 
 @pytest.fixture
@@ -110,9 +106,9 @@ def database(_migrated: Database) -> Iterator[Database]:
 
 
 @pytest.fixture
-def blank_database(mariadb: MariaDB) -> Iterator[Database]:
+def blank_database(database_server: PrivateServer) -> Iterator[Database]:
     """A schema without a table."""
-    login = mariadb.database
+    login = database_server.database
     blank = Database(login.host, login.port, login.user, login.password, "blank")
     with login.connect() as connection, connection.cursor() as cursor:
         cursor.execute("DROP DATABASE IF EXISTS blank")

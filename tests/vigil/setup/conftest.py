@@ -49,19 +49,14 @@ def provisioned(account: Aws, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def root(database: Database) -> Database:
-    """The login that may hand out grants."""
-    return replace(database, user="root", password="")
-
-
-@pytest.fixture
-def login(root: Database) -> Iterator[Database]:
+def login(database: Database) -> Iterator[Database]:
     """A login that may do what it must, and no more."""
     held = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX"
-    with root.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE OR REPLACE USER 'careful'@'%' IDENTIFIED BY '{PASSWORD}'")
-        cursor.execute(f"GRANT {held} ON `{root.name}`.* TO 'careful'@'%'")
-        yield replace(root, user="careful", password=PASSWORD)
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("DROP USER IF EXISTS 'careful'@'%'")
+        cursor.execute(f"CREATE USER 'careful'@'%' IDENTIFIED BY '{PASSWORD}'")
+        cursor.execute(f"GRANT {held} ON `{database.name}`.* TO 'careful'@'%'")
+        yield replace(database, user="careful", password=PASSWORD)
         cursor.execute("DROP USER 'careful'@'%'")
 
 

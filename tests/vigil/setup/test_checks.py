@@ -95,18 +95,18 @@ def test_a_connection_that_airflow_does_not_have(broken: Broken) -> None:
     assert "vigil_database" in found.seen
 
 
-def test_a_grant_that_is_missing(broken: Broken, root: Database, login: Database) -> None:
-    run(root, f"REVOKE ALTER, INDEX ON `{root.name}`.* FROM '{login.user}'@'%'")
+def test_a_grant_that_is_missing(broken: Broken, database: Database, login: Database) -> None:
+    run(database, f"REVOKE ALTER, INDEX ON `{database.name}`.* FROM '{login.user}'@'%'")
     found = broken(account_too=False)
     assert found.what == "database grants"
-    assert found.fix == f"GRANT ALTER, INDEX ON `{root.name}`.* TO '{login.user}'"
+    assert found.fix == f"GRANT ALTER, INDEX ON `{database.name}`.* TO '{login.user}'"
 
 
-def test_a_grant_on_a_pattern_of_schemas_holds(asked: Examine, root: Database, login: Database) -> None:
+def test_a_grant_on_a_pattern_of_schemas_holds(asked: Examine, database: Database, login: Database) -> None:
     run(
-        root,
-        f"REVOKE ALL ON `{root.name}`.* FROM '{login.user}'@'%'",
-        f"GRANT ALL ON `{root.name[:2]}%`.* TO '{login.user}'@'%'",
+        database,
+        f"REVOKE ALL ON `{database.name}`.* FROM '{login.user}'@'%'",
+        f"GRANT ALL ON `{database.name[:2]}%`.* TO '{login.user}'@'%'",
     )
     assert asked(account_too=False)["database grants"].outcome == "ok"
 
