@@ -61,6 +61,10 @@ test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy o
 test-deploy: install  ## Start Airflow in environments of the embedded MWAA, from the package (minutes)
 	@$(VENV)/python -m pytest -m deploy
 
+test-mysql: install  ## Run the tests that need a database on MySQL itself, from Debian unstable (minutes)
+	@bash local_stack/fetch_mysql.sh >/dev/null
+	@VIGIL_TEST_SERVER=mysql $(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 package: install  ## Build what Amazon MWAA runs into build/mwaa; WHEELS=1 for a network without PyPI
 	@$(VENV)/python -m deploy package $(if $(WHEELS),--wheels)
 
