@@ -30,6 +30,8 @@ _SESSION = (
 )
 _READ_COMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _MISSING_TABLE = ER.NO_SUCH_TABLE
+# PyMySQL has no name for it; MariaDB 10.11 says that access is denied.
+_ENCRYPTION_REQUIRED = 3159
 _ACCESS_DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR)
 
 
@@ -106,9 +108,18 @@ class Database:
 
     def _why_not_connected(self, error: pymysql.err.OperationalError) -> str:
         where = f"{self.user}@{self.host}:{self.port}/{self.name}"
-        if error.args[0] in _ACCESS_DENIED:
+        if error.args[0] == _ENCRYPTION_REQUIRED:
             return (
-                f"The database {where} refuses the login: check user, password and grants of the connection."
+                f"The database {where} takes encrypted connections only: set database_ca_file, or the "
+                "connection's ssl_ca, to the certificates that the server is checked by."
+            )
+        if error.args[0] in _ACCESS_DENIED:
+            unencrypted = (
+                "" if self.ca_file else ", and whether the server asks for encryption (database_ca_file)"
+            )
+            return (
+                f"The database {where} refuses the login: check user, password and grants of the "
+                f"connection{unencrypted}."
             )
         if error.args[0] == ER.BAD_DB_ERROR:
             return (

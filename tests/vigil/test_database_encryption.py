@@ -21,6 +21,11 @@ def encrypted(database: Database, server_certificate: ServerCertificate) -> Data
     return replace(database, host="localhost", ca_file=str(server_certificate.authority))
 
 
+def run(database: Database, statement: str) -> None:
+    with connected(database) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
 def cipher(database: Database) -> str:
     with connected(database) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
@@ -29,6 +34,17 @@ def cipher(database: Database) -> str:
 
 def test_with_certificates_a_connection_is_encrypted(database: Database, encrypted: Database) -> None:
     assert cipher(encrypted)
+    assert cipher(database) == ""
+
+
+def test_a_server_that_demands_encryption_says_what_to_set(database: Database, encrypted: Database) -> None:
+    run(database, "SET GLOBAL require_secure_transport = ON")
+    try:
+        with pytest.raises(DatabaseError, match="database_ca_file"):
+            database.connect()
+        assert cipher(encrypted)
+    finally:
+        run(encrypted, "SET GLOBAL require_secure_transport = OFF")
     assert cipher(database) == ""
 
 

@@ -14,6 +14,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from local_stack.private_server import PrivateServer
 from tests.vigil.setup.conftest import Examine
 from vigil.aws import Aws
 from vigil.database import Database
@@ -109,6 +110,26 @@ def test_a_grant_on_a_pattern_of_schemas_holds(asked: Examine, database: Databas
         f"GRANT ALL ON `{database.name[:2]}%`.* TO '{login.user}'@'%'",
     )
     assert asked(account_too=False)["database grants"].outcome == "ok"
+
+
+def test_grants_that_come_by_a_role_hold(
+    asked: Examine, database: Database, login: Database, database_server: PrivateServer
+) -> None:
+    user = f"'{login.user}'@'%'"
+    # The one statement of the tests that the two servers spell differently.
+    preposition = {"MariaDB": "FOR", "MySQL": "TO"}[database_server.kind]
+    run(
+        database,
+        f"REVOKE ALL ON `{database.name}`.* FROM {user}",
+        "CREATE ROLE keeper",
+        f"GRANT ALL ON `{database.name}`.* TO keeper",
+        f"GRANT keeper TO {user}",
+        f"SET DEFAULT ROLE keeper {preposition} {user}",
+    )
+    try:
+        assert asked(account_too=False)["database grants"].outcome == "ok"
+    finally:
+        run(database, "DROP ROLE keeper")
 
 
 def test_a_migration_that_was_forgotten(broken: Broken, database: Database) -> None:
