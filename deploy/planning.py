@@ -159,5 +159,6 @@ def _settled_change_set(cloudformation: Any, which: Mapping[str, str]) -> tuple[
 
 
 def exists(aws: Aws, environment: Environment, template: str) -> bool:
-    """Tell whether an environment has the stack of a template."""
-    return find_stack(aws.client("cloudformation"), stack_name(environment.name, template)) is not None
+    """Tell whether an environment has the stack of a template, with something in it."""
+    stack = find_stack(aws.client("cloudformation"), stack_name(environment.name, template))
+    return stack is not None and stack["StackStatus"] != HOLLOW
