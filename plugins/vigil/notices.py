@@ -37,6 +37,8 @@ Kind = Literal[
 
 _AT_ONCE = 50
 _SUBJECT_LIMIT = 100
+# Names of files and columns stand in it, and the table holds 65,535 bytes.
+_TEXT_LIMIT = 16_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Notice:
     Attributes:
         identity: what it is about, the same for each retry.
         kind: to filter by.
-        model: name of the model spec, or of the training stack.
+        model: name of the model spec, or of the training stack; empty if it is about none.
         text: for people; its first line is the subject of a mail.
     """
 
@@ -58,7 +60,10 @@ class Notice:
 
 def write_notice(cursor: Cursor, notice: Notice, now: datetime) -> None:
     """Write a notice down, in the transaction of what it tells of; once, however often this is called."""
-    cursor.execute(statement("notices/insert_notice"), {**asdict(notice), "now": now})
+    text = notice.text if len(notice.text) <= _TEXT_LIMIT else f"{notice.text[:_TEXT_LIMIT]}…"
+    # SNS refuses control characters, and every later notice would wait behind this one.
+    text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+    cursor.execute(statement("notices/insert_notice"), {**asdict(notice), "text": text, "now": now})
 
 
 def publish_notices(connection: Connection[Any], sns: Any, topic_arn: str, now: datetime) -> int:
@@ -91,11 +96,13 @@ def _message(notice: Notice, fifo: bool) -> dict[str, Any]:
         "Subject": _subject(notice.text),
         "Message": notice.text,
         "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in attributes.items()
+            if value  # SNS takes no empty ones
         },
     }
     if fifo:
-        message["MessageGroupId"] = notice.model
+        message["MessageGroupId"] = notice.model or notice.kind
         message["MessageDeduplicationId"] = hashlib.sha256(notice.identity.encode()).hexdigest()
     return message
 

@@ -65,3 +65,17 @@ def test_what_sns_refused_waits_and_goes_out_with_the_next_notice(
     write(connection, Notice("deployed/run-2", "deployed", "event-counts", "Another."))
     assert publish_notices(connection, aws.client("sns"), topic, NOW) == 2
     assert [m["Body"] for m in received(aws, queue)] == [NOTICE.text, "Another."]
+
+
+def test_what_stands_in_a_notice_keeps_no_other_notice_waiting(
+    aws: Aws, connection: Connection[Any], topic: str, queue: str
+) -> None:
+    text = f"a\x00b\x1b[31m{'ü' * 100_000}"
+    write(connection, Notice("file-set-aside/1", "file-set-aside", "", text))
+    write(connection, NOTICE)
+    publish_notices(connection, aws.client("sns"), topic, NOW)
+    strange, other = sorted(received(aws, queue), key=lambda message: message["Body"] == NOTICE.text)
+    assert strange["Body"].startswith("a b [31mü")
+    assert len(strange["Body"].encode()) < 65_535
+    assert strange["MessageAttributes"].keys() == {"identity", "kind"}
+    assert other["Body"] == NOTICE.text

@@ -206,7 +206,7 @@ def read_manifest(s3: Any, location: S3Location) -> Any:
         raise SettingsError(f"The manifest {location} is larger than {_MANIFEST_LIMIT} bytes: shorten it.")
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"The manifest {location} is no JSON: {error}. Correct it.") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any, Self
 
 import yaml
@@ -72,6 +73,11 @@ class ModelSpec(Part):
                 "split.method chronological needs data.time_column: give it, or choose random or stratified"
             )
         return self
+
+
+def is_model_name(text: str) -> bool:
+    """Tell whether a model spec may be called so."""
+    return len(text) <= _NAME_LIMIT and re.fullmatch(NAME, text) is not None
 
 
 def known_models() -> list[str]:

@@ -24,6 +24,8 @@ from vigil.training.tabular.cells import cleaned
 from vigil.training.tabular.problems import Problems
 
 LONGEST_ROW_BYTES = 1024 * 1024
+MOST_COLUMNS = 4096
+LONGEST_NAME = 256
 
 _BLOCK_BYTES = 512 * 1024
 _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
@@ -121,7 +123,16 @@ class CsvFile:
         if self._first is None:
             return ()
         text, self._first = self._first.split_first_row()
-        names = next(csv.reader(io.StringIO(text.decode(), newline="")))
+        try:
+            names = next(csv.reader(io.StringIO(text.decode(), newline="")))
+        except csv.Error as error:
+            raise UnreadableError(1, f"the header cannot be read: {error}; {_REST_UNREAD}") from error
+        if len(names) > MOST_COLUMNS:
+            reason = f"it names {len(names)} columns, and {MOST_COLUMNS} is the most that is taken"
+            raise UnreadableError(1, f"{reason}; {_REST_UNREAD}")
+        if max(map(len, names)) > LONGEST_NAME:
+            reason = f"a column has a name longer than {LONGEST_NAME} characters: shorten it"
+            raise UnreadableError(1, f"{reason}; {_REST_UNREAD}")
         return tuple(name.strip() for name in names)
 
     def _parse(self, block: _Block, columns: Sequence[str], problems: Problems) -> Rows:

@@ -14,7 +14,7 @@ from vigil.training.resolving import TrainingRequest
 from vigil.training.spec.data import Tabular
 from vigil.training.tabular.encoding_store import encoding_location
 from vigil.training.tabular.files_manifest import MANIFEST, FilesManifest, ManifestFile, write_files_manifest
-from vigil.training.triggers.incoming import copy_once, exists, remove_version
+from vigil.training.triggers.incoming import copy_once, exists, remove_version, short
 from vigil.training.triggers.ledger import Known, Subject, known, settle
 
 ACCEPTED = "accepted/"
@@ -92,7 +92,7 @@ def settle_files(
         if file.trained:
             continue
         source = S3Location.parse(file.source)
-        name = source.key.rpartition("/")[2]
+        name = short(source.key.rpartition("/")[2])
         target = S3Location(bucket, f"{ACCEPTED}{model}/{file.identity[:_HASH]}/{name}")
         copy_once(s3, source, file.version_id, target)
         remove_version(s3, source, file.version_id)

@@ -20,7 +20,7 @@ from vigil.database import in_transaction
 from vigil.errors import SettingsError
 from vigil.notices import Notice, write_notice
 from vigil.training.spec.data import Tabular
-from vigil.training.spec.model import load_model_spec
+from vigil.training.spec.model import is_model_name, load_model_spec
 from vigil.training.tabular.checking import check_against_saved_encoding
 from vigil.training.tabular.encoding_store import encoding_location
 from vigil.training.tabular.problems import UnusableFileError, problems_report
@@ -33,6 +33,8 @@ REPORT = ".report.md"
 _ENDING = ".csv"
 # Enough of an ETag to tell two files of the same name apart.
 _ETAG = 12
+# A key of S3 has 1,024 bytes, and what is put around folder and name is to fit, too.
+_PART_BYTES = 400
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def set_aside(
     """
     _, version_id = _version_of(s3, file)
     folder, _, name = file.location.key.removeprefix(INCOMING).rpartition("/")
-    below = "/".join(part for part in (folder, file.etag[:_ETAG], name) if part)
+    below = "/".join(part for part in (short(folder), file.etag[:_ETAG], short(name)) if part)
     target = S3Location(file.location.bucket, SET_ASIDE + below)
     s3.put_object(
         Bucket=target.bucket,
@@ -200,10 +202,15 @@ def set_aside(
     copy_once(s3, file.location, version_id, target)
     identity = f"file-set-aside/{content_hash([str(file.location), file.etag, version_id], length=32)}"
     text = f"{file.location} was set aside: {reason}\nIt lies at {target} now, with a report beside it."
-    notice = Notice(identity, "file-set-aside", file.model, text)
+    notice = Notice(identity, "file-set-aside", file.model if is_model_name(file.model) else "", text)
     in_transaction(connection, lambda cursor: write_notice(cursor, notice, now))
     remove_version(s3, file.location, version_id)
     return target
+
+
+def short(part: str) -> str:
+    """Return a part of a key, or its hash if it is too long to put anything around it."""
+    return part if len(part.encode()) <= _PART_BYTES else content_hash([part], length=32)
 
 
 def copy_once(s3: Any, source: S3Location, version_id: str | None, target: S3Location) -> None:

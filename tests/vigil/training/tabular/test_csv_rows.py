@@ -140,3 +140,17 @@ def test_a_row_that_is_too_long_is_named(
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\n"])
 def test_an_empty_file_has_no_header(content: bytes) -> None:
     assert CsvFile(io.BytesIO(content)).header == ()
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("a," * 5_000, "names 5001 columns, and 4096 is the most"),
+        ("a," + "b" * 300, "longer than 256 characters"),
+        ("a," + "b" * 200_000, "the header cannot be read: field larger than"),
+    ],
+)
+def test_a_header_that_no_table_has_is_refused(header: str, message: str) -> None:
+    with pytest.raises(UnreadableError, match=message) as error:
+        CsvFile(io.BytesIO(f"{header}\n1,2\n".encode()))
+    assert error.value.row == 1

@@ -11,7 +11,7 @@ from tests.vigil.training.tables import TABULAR, csv_of, request_of
 from vigil.aws import Aws, S3Location
 from vigil.training.tabular.files_manifest import read_files_manifest
 from vigil.training.triggers.accepted import list_files, settle_files
-from vigil.training.triggers.incoming import Claimed, claim_files, incoming_files, why_misplaced
+from vigil.training.triggers.incoming import Claimed, claim_files, incoming_files, set_aside, why_misplaced
 
 NOW = datetime(2026, 11, 2, 4)
 AWKWARD = "a b+c%20d/ünï/file (1)&=.csv"
@@ -155,6 +155,37 @@ def test_a_bad_file_is_moved_aside_with_a_report_and_a_notice_and_the_good_ones_
     assert kind == "file-set-aside"
     assert moved in notice
     assert dropping.keys("incoming/") == ["incoming/m/a-good.csv"]
+
+
+def test_no_name_and_no_header_keeps_the_other_files_waiting(dropping: Dropping) -> None:
+    long = dropping.drop(f"{'l' * 1000}.csv", csv_of(5))
+    strange = [
+        dropping.drop(f"{'s' * 1000}.csv", "a\nb\n"),
+        dropping.drop("control\x01 character.csv", "a,b\n1,2\n"),
+        dropping.drop("wide.csv", f"{'a,' * 200_000}\n1\n"),
+        dropping.drop("long name.csv", f"amount,{'b' * 200_000}\n1,2\n"),
+    ]
+    claimed = dropping.claim("run")
+    assert claimed.files == [long]
+    assert claimed.set_aside.keys() == set(strange)
+    (kept,) = dropping.settle("run")
+    assert dropping.read(kept.key) == csv_of(5)
+    assert dropping.keys("incoming/") == []
+
+
+@pytest.mark.parametrize("folder", ["", "f" * 1000, "../..", "\u20ac x"])
+def test_a_file_in_no_models_folder_is_set_aside_whatever_the_folder_is_called(
+    dropping: Dropping, folder: str
+) -> None:
+    key = f"incoming/{folder}/a.csv" if folder else "incoming/a.csv"
+    dropping.s3.put_object(Bucket=dropping.bucket, Key=key, Body=b"a")
+    (file,) = incoming_files(dropping.s3, dropping.bucket)
+    reason = why_misplaced(file.model)
+    assert reason is not None
+    moved = set_aside(dropping.connection, dropping.s3, file, reason, NOW)
+    assert moved.key.startswith("set-aside/")
+    assert dropping.keys("incoming/") == []
+    assert len(dropping.notices()) == 1
 
 
 def test_a_run_that_has_ended_loses_its_files_to_the_next_and_one_that_goes_on_does_not(
