@@ -23,6 +23,15 @@ _NOT_THERE = ("NoSuchKey", "NoSuchBucket", "404", "403", "AccessDenied")
 _CONFIG_LIMIT = 256 * 1024
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Takes no aliases: a page of them stands for more than fits into any memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not taken, write the value out")
+        return super().compose_node(parent, index)
+
+
 @dataclass(frozen=True)
 class ScriptSource:
     """A script as it was found.
@@ -142,9 +151,15 @@ def _is_config(path: Path) -> bool:
 def _parse(content: bytes, what: str) -> Mapping[str, Any]:
     """Read JSON or YAML; every JSON document is YAML too, but its errors are told better as JSON."""
     try:
-        parsed = json.loads(content) if what.endswith(".json") else yaml.safe_load(content)
+        parsed = json.loads(content) if what.endswith(".json") else _read_yaml(content)
     except (ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"{what} cannot be read: {error}.") from error
+    except RecursionError as error:
+        raise SettingsError(f"{what} cannot be read: it is nested too deep.") from error
     if not isinstance(parsed, Mapping):
         raise SettingsError(f"{what} holds no keys with values.")
     return parsed
+
+
+def _read_yaml(content: bytes) -> Any:
+    return yaml.load(content, _PlainLoader)  # noqa: S506 - a SafeLoader that takes less

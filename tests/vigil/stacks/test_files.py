@@ -85,6 +85,23 @@ def test_what_is_no_configuration_is_refused_by_its_place(aws: Aws, bucket: str,
         read_config(aws.client("s3"), "bad", bucket)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a: &a [x]\nb: [*a, *a]", "aliases"),
+        (b"[" * 200_000, "too deep"),
+        (b"a: !!python/name:os.system", "tag"),
+    ],
+    ids=["aliases", "depth", "tags"],
+)
+def test_a_page_of_yaml_stands_for_no_more_than_itself(
+    aws: Aws, bucket: str, content: bytes, reason: str
+) -> None:
+    put(aws, bucket, "bad.yaml", content)
+    with pytest.raises(SettingsError, match=reason):
+        read_config(aws.client("s3"), "bad.yaml", bucket)
+
+
 @pytest.mark.parametrize("missing", ["absent", "s3://no-such-bucket-here/x.json"])
 def test_a_configuration_that_is_not_in_the_bucket_is_named(aws: Aws, bucket: str, missing: str) -> None:
     with pytest.raises(SettingsError, match="or it may not be read"):
