@@ -20,6 +20,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_aws import moto_patches
 from local_aws.asked import Asked, asked
+from local_aws.browsers import is_from_a_strange_page
 from local_aws.clients import Clients
 from local_aws.ec2.instances import Instances
 from local_aws.faults import Faults
@@ -77,6 +78,8 @@ class LocalAws:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        if is_from_a_strange_page(environ):
+            return Response("The embedded AWS answers no pages.\n", 403)(environ, start_response)
         path = environ.get("PATH_INFO", "")
         if path == "/_health":
             return _health()(environ, start_response)
