@@ -8,6 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+_MOST_BYTES = 8 << 30
+_MOST_ENTRIES = 100_000
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step, readable by its owner only."""
@@ -25,6 +28,10 @@ class UnsafePathError(ValueError):
     """A name that would lead out of the directory it belongs to."""
 
 
+class TooLargeError(ValueError):
+    """An archive that unpacks to more than anybody wants."""
+
+
 def inside(directory: Path, name: str) -> Path:
     """Join a name to a directory, refusing one that escapes it."""
     path = (directory / name).resolve()
@@ -33,10 +40,21 @@ def inside(directory: Path, name: str) -> Path:
     return path
 
 
-def extract_archive(archive: BinaryIO, directory: Path) -> None:
-    """Unpack the files and directories of a tar archive; links and devices are refused."""
+def extract_archive(
+    archive: BinaryIO, directory: Path, most_bytes: int = _MOST_BYTES, most_entries: int = _MOST_ENTRIES
+) -> None:
+    """Unpack the files and directories of a tar archive; links and devices are refused.
+
+    Raises:
+        UnsafePathError: an entry leads out of the directory, or is neither a file nor a directory.
+        TooLargeError: there is more than the limits allow; what was unpacked until then stays.
+    """
+    left = most_bytes
     with tarfile.open(fileobj=archive) as tar:
-        for member in tar:
+        for number, member in enumerate(tar):
+            left -= member.size
+            if left < 0 or number >= most_entries:
+                raise TooLargeError(f"it unpacks to more than {most_bytes} bytes or {most_entries} files")
             target = inside(directory, member.name)
             if member.isdir():
                 target.mkdir(parents=True, exist_ok=True)

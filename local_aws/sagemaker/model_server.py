@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 from local_aws.algorithms.registry import stand_in
 from local_aws.clients import download_object
-from local_aws.files import UnsafePathError, extract_archive
+from local_aws.files import extract_archive
 from local_aws.reaper import Reaper
 from local_aws.sagemaker.containers import Container
 from local_aws.sagemaker.errors import JobFailed, client_error
@@ -173,7 +174,7 @@ def _fetch_model(s3: Any, uri: str, target: Path) -> None:
     try:
         with archive.open("rb") as file:
             extract_archive(file, target)
-    except (TarError, EOFError, OSError, UnsafePathError) as error:
+    except (TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise client_error(f'Failed to extract model data archive from URL "{uri}": {error}') from error
     archive.unlink()
 
