@@ -40,6 +40,8 @@ def serve(
     # Containers run in folders of their own.
     state_dir = state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
+    # Secrets, keys and data are kept below it, and pickles that only we may have written.
+    state_dir.chmod(0o700)
     with _only_one(state_dir):
         _serve(port, state_dir)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import moto
 
@@ -85,6 +87,7 @@ class Snapshot:
         if not path.exists():
             return
         with path.open("rb") as file:
+            _refuse_others_work(file, path)
             kept = json.loads(file.readline())
             if kept == _versions():
                 load_backends(file, self._objects)
@@ -160,6 +163,17 @@ def _dump(services: Collection[str], objects: Objects) -> bytes:
         with suppress(RuntimeError):  # a dictionary changed its size
             return dump_backends(services, objects)
     return dump_backends(services, objects)
+
+
+def _refuse_others_work(file: BinaryIO, path: Path) -> None:
+    """Refuse a pickle that somebody else may have written: whoever wrote it could run what they like.
+
+    Raises:
+        PermissionError: it belongs to somebody else, or others may write to it.
+    """
+    about = os.fstat(file.fileno())
+    if about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise PermissionError(f"{path} may have been written by somebody else: remove it to start empty")
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import os
 import signal
@@ -155,11 +156,11 @@ class Processes:
         return {str(info["name"]): str(info["statename"]) for info in infos}
 
     def _control(self) -> Any:
-        secret = self._stack.secrets.supervisor_password
-        proxy = xmlrpc.client.ServerProxy(
-            f"http://vigil:{secret}@127.0.0.1:{self._stack.ports['supervisor']}/RPC2"
-        )
-        return proxy.supervisor
+        login = f"vigil:{self._stack.secrets.supervisor_password}"
+        # As a part of the address it would stand in the texts of errors.
+        header = ("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+        address = f"http://127.0.0.1:{self._stack.ports['supervisor']}/RPC2"
+        return xmlrpc.client.ServerProxy(address, headers=[header]).supervisor
 
     def _write_config(self) -> None:
         config = configparser.RawConfigParser()

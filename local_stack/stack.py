@@ -183,6 +183,8 @@ def open_stack(folder: Path = VAR / "stack") -> Stack:
     # The processes run in a folder of their own.
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    # Airflow and the database write secrets below it, with modes of their own choice.
+    folder.chmod(0o700)
     if os.environ.get(PROCESSES) == "external":
         return Stack(
             folder, {**_WANTED_PORTS, _LOG_SERVER: _LOG_SERVER_PORT}, _given_secrets(), external=True

@@ -142,6 +142,11 @@ def test_what_is_kept_is_private_and_no_more_than_there_is(tmp_path):
         wait_until(lambda: not kept.exists(), 4)
     for name in ("moto.pickle", "sagemaker.json"):
         assert (state_dir / name).stat().st_mode & 0o777 == 0o600
+    assert state_dir.stat().st_mode & 0o777 == 0o700
+    (state_dir / "moto.pickle").chmod(0o666)
+    refused = command("serve", "--port", "0", "--state-dir", str(state_dir))
+    assert refused.returncode != 0
+    assert "moto.pickle may have been written by somebody else" in refused.stderr
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import stat
+import threading
+import xmlrpc.client
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,9 +21,24 @@ def test_ports_and_secrets_stay_as_they_were_chosen(tmp_path: Path) -> None:
 def test_secrets_are_readable_by_their_owner_alone_and_stand_in_no_command(tmp_path: Path) -> None:
     stack = open_stack(tmp_path)
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
     for program in Processes(stack).programs():
         assert stack.secrets.jwt_secret not in " ".join(program.command)
         assert stack.secrets.airflow_password not in " ".join(program.command)
+
+
+def test_an_error_of_the_process_runner_shows_no_password(tmp_path: Path) -> None:
+    """Something else answers at its port, and does not know the login."""
+    stack = open_stack(tmp_path)
+    server = HTTPServer(("127.0.0.1", stack.ports["supervisor"]), BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(xmlrpc.client.ProtocolError) as error:
+            Processes(stack).start_group(SERVICES)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert stack.secrets.supervisor_password not in f"{error.value!r}"
 
 
 def test_a_server_named_by_the_user_is_used_and_none_is_started(
