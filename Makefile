@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help install lock docs
 .PHONY: up aws down status doctor logs clean demo .env
-.PHONY: test test-long test-mwaa test-deploy test-mysql nab bench
+.PHONY: test test-long test-mwaa test-deploy test-mysql nab bench audit
 .PHONY: package deploy rollback deployed destroy
 
 PYTHON ?= python3
@@ -88,6 +88,9 @@ nab: install  ## Score detection on a folder of series, DATA=folder; results in 
 
 bench: install  ## Measure the figures against their competitors; results in var/bench
 	@$(VENV)/python -m bench
+
+audit: install  ## Ask PyPI whether an advisory is known for a locked package (needs pypi.org)
+	@bash local_stack/audit.sh
 
 lock: install  ## Choose versions anew from requirements.in
 	@bash local_stack/lock.sh
