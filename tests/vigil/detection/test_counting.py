@@ -248,7 +248,8 @@ def test_the_recount_looks_up_whole_keys_only(connection: Connection[Any], datab
     """The plan must not scan a series, for on millions of events that is the difference of an hour."""
     with connection.cursor(pymysql.cursors.DictCursor) as cursor:
         cursor.execute(
-            "EXPLAIN " + statement("detection/recount_windows"), {"windows": as_json([("orders", NOW)])}
+            "EXPLAIN FORMAT=TRADITIONAL " + statement("detection/recount_windows"),
+            {"windows": as_json([("orders", NOW)])},
         )
         (events,) = [line for line in cursor.fetchall() if line["table"] == "e"]
     assert (events["type"], events["key"], events["key_len"]) == ("ref", "PRIMARY", "263")

@@ -146,7 +146,8 @@ def test_measuring_reads_few_rows_however_many_alerts_were_sent(connection: Conn
     follow(connection, "orders", NOW)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE TABLE alerts, incidents, series")
-        cursor.execute(f"EXPLAIN {statement('operations/measure_detection')}", {"sources": ["shop"]})
+        explain = f"EXPLAIN FORMAT=TRADITIONAL {statement('operations/measure_detection')}"
+        cursor.execute(explain, {"sources": ["shop"]})
         columns = [column[0] for column in cursor.description]
         plan = {row["table"]: row for row in (dict(zip(columns, r, strict=True)) for r in cursor.fetchall())}
     assert plan["a"]["key"] == "alerts_unpublished"
