@@ -21,6 +21,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 SCHEMA = "vigil"
 USER = "vigil"
 _START_LIMIT_S = 60
+# A new server lets root in from this machine without a password.
+_WITHOUT_ROOT = "DROP USER IF EXISTS root@localhost, root@'127.0.0.1', root@'::1';\n"
 # The limit is 107; the socket is not used, but the server insists on one.
 _SOCKET_PATH_LIMIT = 100
 
@@ -74,6 +76,7 @@ class PrivateServer(ABC):
         users.touch(mode=0o600)
         # One statement a line: that is how the server reads the file.
         users.write_text(
+            f"{_WITHOUT_ROOT}"
             f"CREATE DATABASE IF NOT EXISTS {SCHEMA} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"
             f"CREATE USER IF NOT EXISTS {USER}@'127.0.0.1';\n"
             f"ALTER USER {USER}@'127.0.0.1' IDENTIFIED BY '{password.read_text('ascii')}';\n"

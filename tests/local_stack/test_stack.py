@@ -6,8 +6,10 @@ import xmlrpc.client
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pymysql
 import pytest
 
+from local_stack.private_server import PrivateServer
 from local_stack.processes import AIRFLOW, SERVICES, Processes
 from local_stack.stack import USER_DATABASE, open_stack
 
@@ -25,6 +27,14 @@ def test_secrets_are_readable_by_their_owner_alone_and_stand_in_no_command(tmp_p
     for program in Processes(stack).programs():
         assert stack.secrets.jwt_secret not in " ".join(program.command)
         assert stack.secrets.airflow_password not in " ".join(program.command)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody", "vigil"])
+def test_nobody_logs_in_to_the_database_without_the_password(
+    database_server: PrivateServer, user: str
+) -> None:
+    with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+        pymysql.connect(host="127.0.0.1", port=database_server.port, user=user, password="")
 
 
 def test_an_error_of_the_process_runner_shows_no_password(tmp_path: Path) -> None:
