@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,10 @@ _OUTCOME = "outcome.json"
 _RESULT = "result.json"
 _LOG_LINES = 100
 _LOG_PARTS = 3
+_LOG_END_BYTES = 256 * 1024
+_RESULT_LIMIT = 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -222,12 +227,14 @@ def last_log_lines(aws: Aws, launch: Launch) -> list[str]:
     s3 = aws.client("s3")
     where = launch.folder / "log/"
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=where.bucket, Prefix=where.key)
-    keys = sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    parts = sorted((item["Key"], item["Size"]) for page in pages for item in page.get("Contents", []))
     lines: list[str] = []
-    for key in keys[-_LOG_PARTS:]:
-        content = s3.get_object(Bucket=where.bucket, Key=key)["Body"].read()
+    for key, size in parts[-_LOG_PARTS:]:
+        # The instance writes them, of any size; only the end is shown.
+        end = {"Range": f"bytes=-{_LOG_END_BYTES}"} if size > _LOG_END_BYTES else {}
+        content = s3.get_object(Bucket=where.bucket, Key=key, **end)["Body"].read(_LOG_END_BYTES)
         lines += content.decode(errors="replace").splitlines()
-    return lines[-_LOG_LINES:] if keys else _console(aws, launch)
+    return lines[-_LOG_LINES:] if parts else _console(aws, launch)
 
 
 def _console(aws: Aws, launch: Launch) -> list[str]:
@@ -241,10 +248,17 @@ def _console(aws: Aws, launch: Launch) -> list[str]:
 def _read_json(aws: Aws, launch: Launch, name: str) -> dict[str, Any] | None:
     source = launch.folder / name
     try:
-        body = aws.client("s3").get_object(Bucket=source.bucket, Key=source.key)["Body"]
+        answer = aws.client("s3").get_object(Bucket=source.bucket, Key=source.key)
     except ClientError as error:
         if error_code(error) == "NoSuchKey":
             return None
         raise
-    content: dict[str, Any] = json.load(body)
+    text = answer["Body"].read(_RESULT_LIMIT + 1)
+    try:
+        content = json.loads(text) if len(text) <= _RESULT_LIMIT else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        log.warning("%s is nothing that the runner writes: it is taken as not there", source)
+        return None
     return content

@@ -18,7 +18,7 @@ from vigil.errors import SettingsError
 from vigil.stacks.inventory import find_stack, instances_of_launch
 from vigil.stacks.launch import Launch
 from vigil.stacks.launching import StackInTheWayError, launch_or_adopt
-from vigil.stacks.outcome import outcome_of
+from vigil.stacks.outcome import kept_outcome, last_log_lines, outcome_of
 from vigil.stacks.template import stack_request
 from vigil.windows import now
 
@@ -382,6 +382,25 @@ def test_no_script_and_no_secret_stands_in_the_user_data(launcher: Launcher) -> 
     assert "hunter2" not in str(request)
     assert "abc" not in request.parameters["UserData"]
     assert len(request.parameters["UserData"]) <= 4096
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 100_000, b"7", b" " * 2_000_000 + b"{}"], ids=["deep", "7", "long"]
+)
+def test_what_a_script_writes_in_place_of_a_result_is_none(launcher: Launcher, content: bytes) -> None:
+    launch = launcher.settle("#!/bin/bash\n")
+    place = launch.folder / "outcome.json"
+    launcher.aws.client("s3").put_object(Bucket=place.bucket, Key=place.key, Body=content)
+    assert kept_outcome(launcher.aws, launch) is None
+
+
+def test_of_a_log_only_the_end_is_read(launcher: Launcher) -> None:
+    launch = launcher.settle("#!/bin/bash\n")
+    place = launch.folder / "log/part-000000.log"
+    body = b"x" * 1_000_000 + b"\nlast\n"
+    launcher.aws.client("s3").put_object(Bucket=place.bucket, Key=place.key, Body=body)
+    start, last = last_log_lines(launcher.aws, launch)
+    assert (len(start) < 300_000, last) == (True, "last")
 
 
 def test_a_throttled_api_is_waited_for(launcher: Launcher, local_aws: str) -> None:
