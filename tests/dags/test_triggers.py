@@ -194,6 +194,20 @@ def test_a_manifest_with_a_typo_is_refused_and_told_once_and_a_corrected_one_is_
     assert model.names("incoming/") == ["manifest.json"]
 
 
+def test_whoever_drops_files_brings_no_image_of_strangers_and_no_manifest_without_end(
+    model: TabularModel,
+) -> None:
+    model.drop("first.csv", csv_of(ROWS))
+    model.drop_manifest(image_uri="999999999999.dkr.ecr.eu-west-1.amazonaws.com/strange:1")
+    assert run_dag(NEW_DATA, now()).state == "failed"
+    model.drop("manifest.json", "[" * 100_000)
+    assert run_dag(NEW_DATA, now() + timedelta(minutes=1)).state == "failed"
+    assert model.paid() == NOTHING
+    image, endless = sorted(model.told("training-failed"), key=lambda text: "is no JSON" in text)
+    assert "no registry of the account 123456789012 or of Amazon" in image
+    assert "is no JSON" in endless
+
+
 @pytest.mark.parametrize(
     ("conf", "reason"),
     [

@@ -76,6 +76,7 @@ def _settle(
     from vigil.database import connected, in_transaction
     from vigil.operators.parameters import said_in_the_form
     from vigil.released_models import champion
+    from vigil.training.images import refuse_strange_image
     from vigil.training.overrides import parse_overrides
     from vigil.training.resolving import Said, inherit_mode, inherited, read_manifest, resolve
     from vigil.training.spec.model import load_model_spec
@@ -85,7 +86,12 @@ def _settle(
     location = S3Location(settings.bucket, f"incoming/{model}/manifest.json")
     manifest = read_manifest(aws.client("s3"), location)
     if manifest is not None:
-        said.append(Said("manifest.json", parse_overrides(manifest, f"the manifest {location}")))
+        what = f"the manifest {location}"
+        overrides = parse_overrides(manifest, what)
+        if overrides.image_uri:
+            # Who may drop files is trusted with data, not with what runs.
+            refuse_strange_image(overrides.image_uri, settings.sagemaker_role_arn.split(":")[4], what)
+        said.append(Said("manifest.json", overrides))
     said += [*more, said_in_the_form(context["params"])]
     mode = inherit_mode(spec, said)
     with connected(open_database(settings)) as connection:

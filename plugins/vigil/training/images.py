@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from vigil.errors import SettingsError
 from vigil.paths import configs_dir
 
 _REGISTRY_FILE = "images.yaml"
+_KEPT_IN_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/\S+")
 
 
 @cache
@@ -51,3 +53,23 @@ def image_uri(name: str, version: str, region: str) -> str:
         )
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"{account}.dkr.ecr.{region}.{domain}/{name}:{tag}"
+
+
+def refuse_strange_image(uri: str, account: str, what: str) -> None:
+    """Refuse an image that neither this account nor Amazon keeps: it would run with the role of the jobs.
+
+    Args:
+        uri: of the image.
+        account: number of the AWS account.
+        what: who asks for it, as a person knows it.
+
+    Raises:
+        SettingsError: somebody else keeps it.
+    """
+    kept = _KEPT_IN_ECR.fullmatch(uri)
+    amazon = {number for regions in _known_images()["accounts"].values() for number in regions.values()}
+    if kept is None or kept[1] not in {account, *amazon}:
+        raise SettingsError(
+            f"{what[0].upper()}{what[1:]} asks for the image {uri!r}, which lies in no registry of the "
+            f"account {account} or of Amazon: copy it there, or name it in model spec or trigger form."
+        )

@@ -10,7 +10,7 @@ from tests.vigil.training.history import small_spec
 from vigil.errors import SettingsError
 from vigil.features import FEATURE_NAMES
 from vigil.paths import configs_dir
-from vigil.training.images import image_uri
+from vigil.training.images import image_uri, refuse_strange_image
 from vigil.training.spec.model import load_model_spec, parse_model_spec
 
 SHIPPED = sorted(path.stem for path in (configs_dir() / "models").glob("*.yaml"))
@@ -107,3 +107,19 @@ def test_an_image_that_is_not_listed_is_refused_with_what_is(
 
 def test_chinese_regions_have_their_own_domain() -> None:
     assert image_uri("linear-learner", "1", "cn-north-1").split("/")[0].endswith(".amazonaws.com.cn")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "999999999999.dkr.ecr.eu-west-1.amazonaws.com/own:1",
+        "evil.example/own:1",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example/own:1",
+        "evil.example/123456789012.dkr.ecr.eu-west-1.amazonaws.com/own:1",
+    ],
+)
+def test_an_image_of_strangers_is_refused_and_ones_own_and_amazons_are_not(uri: str) -> None:
+    with pytest.raises(SettingsError, match="The manifest asks for the image"):
+        refuse_strange_image(uri, "123456789012", "the manifest")
+    refuse_strange_image("123456789012.dkr.ecr.eu-west-1.amazonaws.com/own:1", "123456789012", "the manifest")
+    refuse_strange_image(image_uri("linear-learner", "1", "eu-west-1"), "123456789012", "the manifest")
