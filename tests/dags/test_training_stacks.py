@@ -21,18 +21,22 @@ from tests.dags.runs import returned, run_dag, task_states
 from tests.vigil.stacks.launches import HOURS_A_SECOND, Launcher, make_ground
 from tests.waiting import wait_for
 from vigil.aws import Aws
+from vigil.database import Database
 from vigil.operators.stack_trigger import TrainingStackTrigger
 from vigil.operators.stacks import LaunchTrainingStackOperator
 from vigil.settings import Settings
 from vigil.stacks.inventory import TrainingStack, living_instances, training_stacks
 from vigil.stacks.launch import Launch
 from vigil.stacks.outcome import keep_outcome
+from vigil.stacks.template import StackRequest
 from vigil.windows import now
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
 
 LAUNCH, SWEEP = "launch_training_stack", "sweep_training_stacks"
 HANGS = "#!/bin/bash\nsleep 1000\n"
+# What Jinja, a shell, CloudFormation and systemd would each make something else of.
+STRANGE = ["{{ 7 * 191 }}", "$(id); `id` 'a\"b", "${AWS::Region}", "%n ${HOME}", "--help", "a\nb"]
 
 
 @pytest.fixture
@@ -78,10 +82,15 @@ def notices(connection: Connection[Any]) -> list[tuple[str, str, bool]]:
         return [(kind, text, bool(published)) for kind, text, published in cursor.fetchall()]
 
 
-def test_a_launch_trains_tells_its_cost_and_leaves_nothing(
-    launcher: Launcher, connection: Connection[Any]
+def test_a_launch_trains_tells_its_cost_leaves_nothing_and_is_given_no_secret(
+    launcher: Launcher, connection: Connection[Any], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = asked(launcher, "#!/bin/bash\necho model > $VIGIL_OUTPUT_DIR/model\n")
+    requests_made: list[StackRequest] = []
+    arguments = StackRequest.arguments
+    monkeypatch.setattr(StackRequest, "arguments", lambda made: requests_made.append(made) or arguments(made))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "recognisable-secret")
+    script = 'echo model > $VIGIL_OUTPUT_DIR/model; env; cat /proc/*/environ; printf "<%s>" "$@"'
+    said = asked(launcher, f"#!/bin/bash\n{script}\n", arguments=STRANGE)
     run = run_dag(LAUNCH, now(), said)
     assert run.state == "success"
     outcome = returned(run, "launch")
@@ -91,7 +100,15 @@ def test_a_launch_trains_tells_its_cost_and_leaves_nothing(
     launch = Launch.from_json(returned(run, "settle_launch"))
     assert not launcher.alive(launch)
     assert launcher.read(launch, "output/model") == b"model\n"
-    assert {"launch.json", "result.json", "outcome.json"} <= set(launcher.keys(launch))
+    keys = launcher.keys(launch)
+    assert {"launch.json", "result.json", "outcome.json"} <= set(keys)
+    kept = {key: launcher.read(launch, key).decode() for key in keys}
+    log = "".join(kept[key] for key in keys if key.startswith("log/"))
+    assert "VIGIL_OUTPUT_DIR=" in log
+    assert "".join(f"<{argument}>" for argument in STRANGE) in log
+    for secret in (database.password, "recognisable-secret"):
+        assert secret not in f"{kept}{requests_made}"
+    assert "UserData" in str(requests_made)
     ((kind, text, published),) = notices(connection)
     assert (kind, published) == ("training-stack-ended", True)
     assert "actual" in text
