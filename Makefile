@@ -78,7 +78,7 @@ deployed: install  ## Show the stacks and the deployments of ENV=name
 	@$(VENV)/python -m deploy status "$(ENV)"
 
 destroy: install  ## Remove ENV=name so that nothing is billed; KEEP_DATA=1 keeps buckets and a snapshot
-	@$(VENV)/python -m deploy destroy "$(ENV)" $(if $(KEEP_DATA),--keep-data) $(if $(CONFIRM),--confirm "$(CONFIRM)")
+	@$(VENV)/python -m deploy destroy "$(ENV)" $(if $(KEEP_DATA),--keep-data) $(if $(CONFIRM),--confirm "$(CONFIRM)") $(if $(TAKE_OVER),--take-over)
 
 docs: install  ## Write docs/DAGS.md from the DAGs
 	@$(VENV)/python -m local_stack docs

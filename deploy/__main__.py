@@ -139,6 +139,7 @@ def destroy(
     keep_data: Annotated[
         bool, typer.Option(help="Leave buckets, their key, the registry and a snapshot of the database.")
     ] = False,
+    take_over: TakeOver = False,
 ) -> None:
     """Remove an environment, so that nothing of it is billed."""
     target = _load(environment)
@@ -147,7 +148,7 @@ def destroy(
     console.print(f"This removes {target.name} ({target.account}, {target.region}): {kept}.")
     if (confirm or _asked_for("Its name, to go on")) != target.name:
         raise DeployError("Nothing was removed: the name was another one.")
-    left = Teardown(target, aws, _tell, keep_data, _poll_s(target)).tear_down()
+    left = Teardown(target, aws, _tell, keep_data, take_over, _poll_s(target)).tear_down()
     for arn in left:
         console.print(f"left: {arn}", soft_wrap=True)
     console.print("Nothing else is left." if left else "Nothing is left.")

@@ -7,7 +7,9 @@ finished deployment with the version that S3 gave it: by that, an earlier one is
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 from base64 import b64decode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -195,16 +197,16 @@ class CodeBucket:
         return deployment
 
     @contextmanager
-    def locked(self, by: str, take_over: bool = False) -> Iterator[None]:
-        """Keep other deployments out of the bucket.
+    def locked(self, take_over: bool = False) -> Iterator[None]:
+        """Keep others out of the bucket; they are told who deploys.
 
         Args:
-            by: who deploys, for those who are kept out.
             take_over: go on although somebody else deploys, or was killed while deploying.
 
         Raises:
             DeployError: somebody else deploys; the message says who, since when, and what to do.
         """
+        by = f"{getpass.getuser()}@{socket.gethostname()}"
         note = json.dumps({"by": by, "since": datetime.now(UTC).isoformat(timespec="seconds")}).encode()
         condition = {} if take_over else {"IfNoneMatch": "*"}
         try:
@@ -216,14 +218,15 @@ class CodeBucket:
         try:
             yield
         finally:
-            self.s3.delete_object(Bucket=self.name, Key=_LOCK)
+            if self._read(_LOCK) == note:  # and not that of somebody who took over
+                self.s3.delete_object(Bucket=self.name, Key=_LOCK)
 
     def _who_deploys(self) -> str:
         note = self._read(_LOCK)
         other = json.loads(note) if note else {"by": "somebody", "since": "just now"}
         return (
-            f"{other['by']} has been deploying to {self.name} since {other['since']}: wait for the end, or, "
-            "if that deployment was killed, say TAKE_OVER=1."
+            f"{other['by']} has been at work on {self.name} since {other['since']}: wait for the end, or, "
+            "if that was killed, say TAKE_OVER=1."
         )
 
     def _read(self, key: str) -> bytes | None:

@@ -7,10 +7,8 @@ longer wanted.
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,7 +83,7 @@ class Deployer:
                 "the bucket as CodeBucketName under parameters."
             )
         bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
-        with bucket.locked(f"{getpass.getuser()}@{socket.gethostname()}", self.take_over):
+        with bucket.locked(self.take_over):
             return self._put_in_place(code, bucket, values)
 
     def _put_in_place(self, code: Code, bucket: CodeBucket, values: Mapping[str, str]) -> Deployment:

@@ -2,17 +2,21 @@
 
 First Airflow goes, which would begin new things; then what it began - training stacks, jobs, endpoints,
 models - and then the stacks, in the reverse of their order. What an environment began is found by its tag, or
-by the role that it runs as: names are the user's.
+by the role that it runs as: names are the user's. What stacks keep on purpose is found by its tag, too: a
+stack that is gone names nothing any more, and a teardown that was killed is just run again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deploy.code_bucket import CodeBucket
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, known_values, templates_of
@@ -26,6 +30,9 @@ _TRAINING_STACK_TAG = "vigil:training-stack"
 _DELETED_AT_ONCE = 1000
 _KEY_WAIT_DAYS = 7
 _ENDING = "PendingDeletion"
+# In motion, AWS lets nobody delete an endpoint.
+_IN_MOTION = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
+_ENDPOINT_LIMIT_S = 3600
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Teardown:
         aws: clients with the deployer's permissions.
         tell: is told each step, a line at a time.
         keep_data: leave buckets, key, registry and the database's last snapshot.
+        take_over: go on although somebody is said to be deploying, who was killed.
         poll_s: seconds between two looks at what takes time.
     """
 
@@ -44,35 +52,50 @@ class Teardown:
     aws: Aws
     tell: Callable[[str], None]
     keep_data: bool = False
+    take_over: bool = False
     poll_s: float = 5.0
 
     def tear_down(self) -> list[str]:
         """Remove everything; return what is left, as its ARNs.
 
         Raises:
-            DeployError: the database is protected, and nothing was removed; or a stack could not be deleted.
+            DeployError: the database is protected, or somebody deploys, and nothing was removed; or a stack
+                could not be deleted.
         """
         values = known_values(self.aws, self.environment)
         self._refuse_a_protected_database(values)
-        self._delete_stack_of(AIRFLOW)
-        self._end_training_stacks()
-        if "SageMakerRoleArn" in values:
-            self._end_what_runs_as(values["SageMakerRoleArn"])
+        with self._deployments_kept_out(values):
+            self._delete_stack_of(AIRFLOW)
+            self._end_training_stacks()
+            if "SageMakerRoleArn" in values:
+                self._end_what_runs_as(values["SageMakerRoleArn"])
+            if not self.keep_data:
+                self._empty_registry(values)
+            for template in reversed(templates_of(self.environment)):
+                if not (self.keep_data and template.name in HOLD_DATA):
+                    self._delete_stack_of(template.name)
         if not self.keep_data:
-            self._empty_registry(values)
-            for bucket in self._own_buckets(values):
-                self._empty(bucket)
-        for template in reversed(templates_of(self.environment)):
-            if not (self.keep_data and template.name in HOLD_DATA):
-                self._delete_stack_of(template.name)
-        self._delete_what_stacks_leave(values)
+            self._delete_snapshots()
+            self._delete_buckets_and_key()
+        self._delete_what_lay_in_no_stack(values)
         return self.what_is_left()
+
+    def _deployments_kept_out(self, values: dict[str, str]) -> AbstractContextManager[None]:
+        """Let nobody deploy meanwhile: what comes back behind a teardown would be billed."""
+        if "CodeBucketName" not in values:
+            return nullcontext()
+        bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
+        return bucket.locked(self.take_over)
 
     def _refuse_a_protected_database(self, values: dict[str, str]) -> None:
         arn = values.get("DatabaseClusterArn")
         if not arn or "DatabaseClusterArn" in self.environment.parameters:
             return
-        (cluster,) = self.aws.client("rds").describe_db_clusters(DBClusterIdentifier=arn)["DBClusters"]
+        rds = self.aws.client("rds")
+        try:
+            (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=arn)["DBClusters"]
+        except rds.exceptions.DBClusterNotFoundFault:
+            return  # it went, and its stack could not
         if cluster["DeletionProtection"]:
             raise DeployError(
                 f"The database {cluster['DBClusterIdentifier']} is protected, and nothing was removed: put "
@@ -130,9 +153,20 @@ class Teardown:
         for name in _names(sagemaker, "endpoint"):
             if sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] in configs:
                 self.tell(f"deleting the endpoint {name}")
+                self._wait_for_endpoint(sagemaker, name)
                 sagemaker.delete_endpoint(EndpointName=name)
         for name in sorted(configs):
             sagemaker.delete_endpoint_config(EndpointConfigName=name)
+
+    def _wait_for_endpoint(self, sagemaker: Any, name: str) -> None:
+        deadline = time.monotonic() + _ENDPOINT_LIMIT_S
+        while (status := sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]) in _IN_MOTION:
+            if time.monotonic() > deadline:
+                raise DeployError(
+                    f"The endpoint {name} has been {status} for an hour, and cannot be deleted: look at it "
+                    "in SageMaker, and destroy again."
+                )
+            time.sleep(self.poll_s)
 
     def _empty_registry(self, values: dict[str, str]) -> None:
         group = values.get("ModelPackageGroupArn")
@@ -143,40 +177,35 @@ class Teardown:
         for package in [one["ModelPackageArn"] for page in pages for one in page["ModelPackageSummaryList"]]:
             sagemaker.delete_model_package(ModelPackageName=package)
 
-    def _own_buckets(self, values: dict[str, str]) -> list[str]:
-        """Return the buckets that a stack made, not those that the environment's file names."""
-        names = ("BucketName", "CodeBucketName")
-        return [values[name] for name in names if name in values and name not in self.environment.parameters]
+    def _delete_snapshots(self) -> None:
+        """Delete the snapshot that was taken when the database's stack was deleted."""
+        rds = self.aws.client("rds")
+        pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
+        for snapshot in [one for page in pages for one in page["DBClusterSnapshots"]]:
+            name = snapshot["DBClusterSnapshotIdentifier"]
+            if {"Key": ENVIRONMENT_TAG, "Value": self.environment.name} in snapshot.get("TagList", []):
+                self.tell(f"deleting the snapshot {name}")
+                rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+
+    def _delete_buckets_and_key(self) -> None:
+        """Delete what the storage's stack made, not what the environment's file names."""
+        named = set(self.environment.parameters.values())
+        for arn in self.what_is_left():
+            service, thing = arn.split(":")[2], arn.rpartition(":")[2]
+            if arn in named or thing in named:
+                continue
+            if service == "s3":
+                self._delete_bucket(thing)
+            elif service == "kms":
+                self._delete_key(thing.removeprefix("key/"))
 
     def _delete_bucket(self, bucket: str) -> None:
         try:
+            self._empty(bucket)
             self.aws.client("s3").delete_bucket(Bucket=bucket)
         except ClientError as error:
             if error_code(error) != "NoSuchBucket":
                 raise
-
-    def _delete_key(self, values: dict[str, str]) -> None:
-        """Let the key be deleted after the shortest time there is; until then it costs nothing."""
-        kms = self.aws.client("kms")
-        key = values.get("KeyArn", "").rpartition("/")[2]
-        if key and _key_state(kms, key) != _ENDING:
-            kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=_KEY_WAIT_DAYS)
-            self.tell(f"the key {key} will be gone in {_KEY_WAIT_DAYS} days; nothing is billed for it")
-
-    def _delete_snapshots(self, values: dict[str, str]) -> None:
-        """Delete the snapshot that was taken when the database's stack was deleted."""
-        if "DatabaseClusterArn" not in values:
-            return
-        rds = self.aws.client("rds")
-        cluster = values["DatabaseClusterArn"].rpartition(":")[2]
-        pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(
-            DBClusterIdentifier=cluster, SnapshotType="manual"
-        )
-        for snapshot in [one for page in pages for one in page["DBClusterSnapshots"]]:
-            self.tell(f"deleting the snapshot {snapshot['DBClusterSnapshotIdentifier']}")
-            rds.delete_db_cluster_snapshot(
-                DBClusterSnapshotIdentifier=snapshot["DBClusterSnapshotIdentifier"]
-            )
 
     def _empty(self, bucket: str) -> None:
         self.tell(f"emptying the bucket {bucket}, every version")
@@ -188,22 +217,27 @@ class Teardown:
                 part = {"Objects": objects[start : start + _DELETED_AT_ONCE], "Quiet": True}
                 s3.delete_objects(Bucket=bucket, Delete=part)
 
-    def _delete_what_stacks_leave(self, values: dict[str, str]) -> None:
-        """Delete what a stack keeps on purpose, or what never lay in one."""
-        if not self.keep_data:
-            for bucket in self._own_buckets(values):
-                self._delete_bucket(bucket)
-            self._delete_snapshots(values)
-            self._delete_key(values)
+    def _delete_key(self, key: str) -> None:
+        """Let the key be deleted after the shortest time there is; until then it costs nothing."""
+        self.aws.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=_KEY_WAIT_DAYS)
+        self.tell(f"the key {key} will be gone in {_KEY_WAIT_DAYS} days; nothing is billed for it")
+
+    def _delete_what_lay_in_no_stack(self, values: dict[str, str]) -> None:
         if self.environment.database_connection_from:
             self.aws.client("secretsmanager").delete_secret(
                 SecretId=self.environment.secret_name, ForceDeleteWithoutRecovery=True
             )
+        self._delete_logs(f"airflow-vigil-{self.environment.name}-")
+        if "DatabaseClusterArn" in values and "DatabaseClusterArn" not in self.environment.parameters:
+            self._delete_logs(f"/aws/rds/cluster/{values['DatabaseClusterArn'].rpartition(':')[2]}/")
+
+    def _delete_logs(self, prefix: str) -> None:
+        """Delete the log groups of a prefix, but none of an environment whose name goes on after it."""
         logs = self.aws.client("logs")
-        prefix = f"airflow-vigil-{self.environment.name}-"
         for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
-            for group in page["logGroups"]:
-                logs.delete_log_group(logGroupName=group["logGroupName"])
+            for name in [group["logGroupName"] for group in page["logGroups"]]:
+                if "-" not in name.removeprefix(prefix):
+                    logs.delete_log_group(logGroupName=name)
 
 
 def _key_state(kms: Any, key: str) -> str:

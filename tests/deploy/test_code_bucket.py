@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import uuid4
@@ -100,17 +101,25 @@ def test_an_unknown_deployment_is_answered_by_the_last_ones(bucket):
         bucket.deployment("yesterday")
 
 
-def test_two_deployments_at_once_do_not_mix(bucket):
-    with bucket.locked("me"):
-        with (
-            pytest.raises(DeployError, match=r"me has been deploying .* TAKE_OVER=1"),
-            bucket.locked("you"),
-        ):
+def test_two_deployments_at_once_do_not_mix(bucket, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "me")
+    with bucket.locked():
+        with pytest.raises(DeployError, match=r"me@.* has been at work on .* TAKE_OVER=1"), bucket.locked():
             pass
-        with bucket.locked("you", take_over=True):
+        with bucket.locked(take_over=True):
             pass
-    with bucket.locked("you"):
+    with bucket.locked():
         pass
+
+
+def test_who_was_taken_over_from_does_not_let_others_in(bucket, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "me")
+    with ExitStack() as taken_over:
+        with bucket.locked():
+            monkeypatch.setenv("LOGNAME", "you")
+            taken_over.enter_context(bucket.locked(take_over=True))
+        with pytest.raises(DeployError, match="you@"), bucket.locked():
+            pass
 
 
 def test_records_are_json_that_names_every_file_with_its_version(bucket):

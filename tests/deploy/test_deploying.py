@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -174,6 +174,42 @@ def test_a_teardown_leaves_nothing_and_may_be_said_twice(deployer, project):
     assert before not in {one["Name"] for one in deployer.aws.client("s3").list_buckets()["Buckets"]}
 
 
+def test_a_teardown_that_dies_anywhere_is_finished_by_the_next(deployer, project):
+    deployer.deploy(packed(project))
+
+    def dies_at(text: str) -> Callable[[str], None]:
+        return lambda line: _die() if text in line else None
+
+    for text in ("deleting the stack", "emptying the bucket"):
+        with pytest.raises(KeyboardInterrupt):
+            Teardown(deployer.environment, deployer.aws, dies_at(text), poll_s=0.1).tear_down()
+    assert Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1).tear_down() == []
+
+
+def test_while_somebody_deploys_nothing_is_torn_down(deployer, project):
+    deployer.deploy(packed(project))
+    end = Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1)
+    before = end.what_is_left()
+    with bucket_of(deployer).locked(), pytest.raises(DeployError, match="TAKE_OVER=1"):
+        end.tear_down()
+    assert end.what_is_left() == before
+
+
+def test_a_teardown_deletes_no_logs_of_an_environment_whose_name_goes_on(deployer):
+    logs = deployer.aws.client("logs")
+    own = f"airflow-vigil-{deployer.environment.name}-Task"
+    other = f"airflow-vigil-{deployer.environment.name}-eu-Task"
+    for name in (own, other):
+        logs.create_log_group(logGroupName=name)
+    Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1).tear_down()
+    prefix = f"airflow-vigil-{deployer.environment.name}"
+    left = [
+        group["logGroupName"] for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+    ]
+    logs.delete_log_group(logGroupName=other)
+    assert left == [other]
+
+
 def digests(deployment: Deployment) -> dict[str, str]:
     files: dict[str, StoredFile] = dict(deployment.files)
     return {key: file.sha256 for key, file in files.items()}
@@ -198,6 +234,13 @@ def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
     assert {stack["StackName"] for stack in there} == stacks
     free = protected.model_copy(update={"parameters": protected.parameters | {"DeletionProtection": "false"}})
     Deployer(free, aws, told.append, poll_s=0.1).deploy(packed(project))
+
+    def dies(line: str) -> None:
+        if "deleting the snapshot" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Teardown(free, aws, dies, poll_s=0.1).tear_down()
     assert Teardown(free, aws, told.append, poll_s=0.1).tear_down() == []
     assert not aws.client("rds").describe_db_clusters()["DBClusters"]
     snapshots = aws.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]

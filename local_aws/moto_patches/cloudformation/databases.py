@@ -74,6 +74,7 @@ class Cluster(Kind):
     """AWS::RDS::DBCluster; a last snapshot stays of it, as in the cloud unless a template says otherwise."""
 
     type = "AWS::RDS::DBCluster"
+    inherits_tags = True
     name_property = "DBClusterIdentifier"
     fixed = ("DBSubnetGroupName", "DatabaseName", "Engine", "KmsKeyId", "MasterUsername", "StorageEncrypted")
     _CHANGEABLE = frozenset(
@@ -130,11 +131,16 @@ class Cluster(Kind):
 
     @override
     def delete(self, region: Region, physical_id: str, properties: Properties) -> None:
-        region.client("rds").delete_db_cluster(
+        rds = region.client("rds")
+        rds.delete_db_cluster(
             DBClusterIdentifier=physical_id,
             SkipFinalSnapshot=False,
             FinalDBSnapshotIdentifier=f"{physical_id}-final",
         )
+        # Those that the cloud took by itself go with the cluster.
+        backups = rds.describe_db_cluster_snapshots(DBClusterIdentifier=physical_id, SnapshotType="automated")
+        for backup in backups["DBClusterSnapshots"]:
+            rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=backup["DBClusterSnapshotIdentifier"])
 
 
 class ClusterInstance(Kind):
