@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ VERSION_PARAMETERS = {
     "startup.sh": "StartupScriptS3ObjectVersion",
 }
 _PREVIEW = "vigil-preview"
+_AWAITED = "awaited of a stack before; what changes is known then"
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
 _LOOKS = {"Delay": 2, "MaxAttempts": 300}
 
@@ -86,13 +87,17 @@ def known_values(aws: Aws, environment: Environment) -> dict[str, str]:
 def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
     """Find out what a deployment would do.
 
-    A stack that a stack before it will feed anew is previewed with what that one tells today. The versions of
-    the start files are known only once they are uploaded: where these files change, the environment is
-    updated.
+    A stack that a stack before it will feed anew is previewed with what that one tells today; where it tells
+    nothing yet, the stack is only said to wait for it. The versions of the start files are known only once
+    they are uploaded: where these files change, the environment is updated.
     """
     values = known_values(aws, environment)
-    stacks = tuple(_preview(aws, environment, template, values) for template in templates_of(environment))
-    return Plan(stacks, _file_changes(aws, values, code))
+    stacks = []
+    promised: set[str] = set()
+    for template in templates_of(environment):
+        stacks.append(_preview(aws, environment, template, values, promised))
+        promised |= template.content.get("Outputs", {}).keys()
+    return Plan(tuple(stacks), _file_changes(aws, values, code))
 
 
 def _file_changes(aws: Aws, values: Mapping[str, str], code: Code) -> FileChanges:
@@ -102,14 +107,18 @@ def _file_changes(aws: Aws, values: Mapping[str, str], code: Code) -> FileChange
 
 
 def _preview(
-    aws: Aws, environment: Environment, template: Template, values: Mapping[str, str]
+    aws: Aws, environment: Environment, template: Template, values: Mapping[str, str], promised: Set[str]
 ) -> StackChange:
     cloudformation = aws.client("cloudformation")
     name = stack_name(environment.name, template.name)
     stack = settled_stack(cloudformation, name)
     if stack is None or stack["StackStatus"] == HOLLOW:
         return StackChange(name, True, tuple(_additions(template)))
-    request = stack_request(environment.name, template, _versions(stack) | values, environment.tags)
+    known = {"Environment": environment.name} | _versions(stack) | values
+    awaited = [name for name in template.missing(known) if name in promised]
+    if awaited:
+        return StackChange(name, False, tuple(ResourceChange("Modify", one, _AWAITED) for one in awaited))
+    request = stack_request(environment.name, template, known, environment.tags)
     return StackChange(name, False, tuple(_changes(cloudformation, request)))
 
 

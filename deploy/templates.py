@@ -63,6 +63,11 @@ class Template:
     body: str
     content: Mapping[str, Any]
 
+    def missing(self, known: Mapping[str, str]) -> list[str]:
+        """Return the names of parameters without a default that are not known."""
+        declared = self.content.get("Parameters", {})
+        return [name for name, one in declared.items() if name not in known and "Default" not in one]
+
     def parameters(self, known: Mapping[str, str]) -> dict[str, str]:
         """Pick the template's parameters from what is known, by name.
 
@@ -70,7 +75,7 @@ class Template:
             DeployError: one without a default is not known; the message names it.
         """
         declared = self.content.get("Parameters", {})
-        missing = [name for name, one in declared.items() if name not in known and "Default" not in one]
+        missing = self.missing(known)
         if missing:
             raise DeployError(
                 f"{self.name}.yaml needs {', '.join(missing)}: an earlier stack has no output of that name, "

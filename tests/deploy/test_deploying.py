@@ -16,7 +16,7 @@ from deploy.deploying import Deployer
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.packaging import build_package
-from deploy.planning import draw_plan, known_values
+from deploy.planning import draw_plan, known_values, templates_of
 from deploy.teardown import Teardown
 from vigil.aws import Aws
 
@@ -88,6 +88,17 @@ def test_a_deployment_is_planned_done_and_then_changes_nothing(deployer, project
     assert deployer.deploy(code) == first
     assert bucket_of(deployer).history() == [first.name]
     assert set(first.files) == set(code.wanted)
+
+
+def test_what_a_stack_before_it_will_tell_keeps_no_stack_from_being_planned(deployer, project, monkeypatch):
+    code = packed(project)
+    deployer.deploy(code)
+    storage, pipeline = templates_of(deployer.environment)
+    storage.content["Outputs"]["NewArn"] = {"Value": "new"}
+    pipeline.content["Parameters"]["NewArn"] = {"Type": "String"}
+    monkeypatch.setattr("deploy.planning.templates_of", lambda _: [storage, pipeline])
+    (_, waiting) = draw_plan(deployer.aws, deployer.environment, code).stacks
+    assert [change.name for change in waiting.resources] == ["NewArn"]
 
 
 def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer, project, told):
