@@ -97,7 +97,8 @@ def rollback(
     plan = Plan((), bucket.changes_to(code.wanted))
     show_plan(console, plan)
     _ask(plan, yes, f"Bring this back to {target.name}?")
-    deployment = Deployer(target, aws, _tell, take_over, migrated, _poll_s(target)).put_in_place(code)
+    deployer = Deployer(target, aws, _tell, take_over, migrated, _poll_s(target))
+    deployment = deployer.put_in_place(code, as_it_is=True)
     console.print(f"Deployed: {deployment.name}")
 
 

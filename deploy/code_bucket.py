@@ -107,12 +107,14 @@ class CodeBucket:
         return sorted(key.removeprefix(_HISTORY).removesuffix(".json") for key in keys)
 
     def one_before(self) -> str:
-        """Return the name of the deployment before the last one.
+        """Return the deployment before what is in place: the last one, if one after it was never finished.
 
         Raises:
             DeployError: there is none.
         """
         names = self.history()
+        if names and self.changes_to({key: f.sha256 for key, f in self.deployment(names[-1]).files.items()}):
+            return names[-1]
         if len(names) < 2:
             raise DeployError(
                 f"There is no deployment before {' '.join(names) or 'the first'} to go back to."

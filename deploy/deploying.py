@@ -29,8 +29,8 @@ from deploy.code_bucket import (
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, VERSION_PARAMETERS, exists, known_values, templates_of
-from deploy.stacks import bring_about
-from deploy.templates import read_template
+from deploy.stacks import bring_about, change_parameters
+from deploy.templates import read_template, stack_name
 from vigil.aws import Aws
 from vigil.settings import parse_connection
 
@@ -70,8 +70,12 @@ class Deployer:
         self._write_connection()
         return self.put_in_place(code)
 
-    def put_in_place(self, code: Code) -> Deployment:
+    def put_in_place(self, code: Code, as_it_is: bool = False) -> Deployment:
         """Put code in place, and let Airflow take it up.
+
+        Args:
+            code: to put.
+            as_it_is: give Airflow's stack the code, and change nothing else about it.
 
         Raises:
             DeployError: a step failed; the message says which, and the way out.
@@ -84,9 +88,9 @@ class Deployer:
             )
         bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
         with bucket.locked(self.take_over):
-            return self._put_in_place(code, bucket, values)
+            return self._put_in_place(code, bucket, None if as_it_is else values)
 
-    def _put_in_place(self, code: Code, bucket: CodeBucket, values: Mapping[str, str]) -> Deployment:
+    def _put_in_place(self, code: Code, bucket: CodeBucket, values: Mapping[str, str] | None) -> Deployment:
         present = bucket.files_in_place()
         changes = compare({key: file.sha256 for key, file in present.items()}, code.wanted)
         kept = code.wanted.keys() - set(changes.written)
@@ -104,7 +108,7 @@ class Deployer:
             self._migrate(code)
         put(lambda key: key in START_FILES)
         if AIRFLOW not in self.environment.leave_out:
-            self._bring_about(AIRFLOW, {**values, **_versions(files)})
+            self._update_airflow(_versions(files), values)
         put(lambda key: key.startswith(INCLUDE))
         put(lambda key: True)
         if changes.removed:
@@ -116,6 +120,14 @@ class Deployer:
         if current and current.files == files:
             return current
         return bucket.record(files, datetime.now(UTC))
+
+    def _update_airflow(self, versions: Mapping[str, str], values: Mapping[str, str] | None) -> None:
+        if values is not None:
+            self._bring_about(AIRFLOW, {**values, **versions})
+            return
+        self.tell(f"{AIRFLOW}: changing the versions of what it starts with")
+        name = stack_name(self.environment.name, AIRFLOW)
+        change_parameters(self.aws.client("cloudformation"), name, versions, self.poll_s)
 
     def _bring_about(self, template: str, values: Mapping[str, str]) -> dict[str, str]:
         self.tell(f"{template}: bringing about")

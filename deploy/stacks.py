@@ -20,7 +20,9 @@ _UNUSABLE = {
     "ROLLBACK_FAILED": "Its creation failed and could not be taken back",
     "CREATE_FAILED": "Its creation failed",
     "DELETE_FAILED": "It could not be deleted",
+    "UPDATE_ROLLBACK_FAILED": "Its update failed and could not be taken back",
 }
+_STUCK = "UPDATE_ROLLBACK_FAILED"
 # What somebody began, or a deployment that was killed, is waited for.
 _GOING_ON = {
     "CREATE_IN_PROGRESS": "stack_create_complete",
@@ -72,6 +74,28 @@ def bring_about(
         refuse_unusable(cloudformation, present)
         _update(cloudformation, request, poll_s)
     return outputs_of(cloudformation, name)
+
+
+def change_parameters(cloudformation: Any, name: str, changed: Mapping[str, str], poll_s: float = 5) -> None:
+    """Give a stack other values of some parameters, and leave its template and the others as they are.
+
+    Raises:
+        DeployError: there is no such stack, or its update failed; the message has each resource's reason.
+    """
+    stack = settled_stack(cloudformation, name, poll_s)
+    if stack is None:
+        raise DeployError(f"There is no stack {name}: `make deploy` makes it.")
+    refuse_unusable(cloudformation, stack)
+    present = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    request = {
+        "StackName": name,
+        "UsePreviousTemplate": True,
+        "Capabilities": list(CAPABILITIES),
+        "Parameters": [
+            {"ParameterKey": key, "ParameterValue": value} for key, value in {**present, **changed}.items()
+        ],
+    }
+    _update(cloudformation, request, poll_s)
 
 
 def delete_stack(cloudformation: Any, name: str, poll_s: float = 5) -> None:
@@ -135,21 +159,26 @@ def outputs_of(cloudformation: Any, name: str) -> dict[str, str]:
 
 
 def refuse_unusable(cloudformation: Any, stack: Mapping[str, Any]) -> None:
-    """Refuse a stack that can only be deleted.
+    """Refuse a stack that cannot be updated.
 
     Raises:
-        DeployError: it is such a stack; the message says why and how to delete it.
+        DeployError: it is such a stack; the message says why and what to do with it.
     """
     name, status = stack["StackName"], stack["StackStatus"]
     if status in _UNUSABLE:
         raise DeployError(
             f"The stack {name} is {status}. {_UNUSABLE[status]}: {_reasons(cloudformation, name)}. Mend the "
-            f"cause{_first_delete(name, status)}, and deploy again."
+            f"cause{_first(name, status)}, and deploy again."
         )
 
 
-def _first_delete(name: str, status: str) -> str:
-    return "" if status == HOLLOW else f", delete it (aws cloudformation delete-stack --stack-name {name})"
+def _first(name: str, status: str) -> str:
+    """Say what must be done by hand with an unusable stack."""
+    if status == HOLLOW:
+        return ""
+    if status == _STUCK:
+        return f", let it be taken back (aws cloudformation continue-update-rollback --stack-name {name})"
+    return f", delete it (aws cloudformation delete-stack --stack-name {name})"
 
 
 def _update(cloudformation: Any, request: Mapping[str, Any], poll_s: float) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from deploy.errors import DeployError
 from vigil.aws import Aws
 
 NOW = datetime(2026, 11, 21, 9, 15, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
 FIRST = {"dags/a.py": b"a", "dags/include/sql/x.sql": b"select 1", "plugins.zip": b"zip"}
 
 
@@ -93,6 +94,13 @@ def test_a_version_that_has_expired_is_named_with_the_way_out(bucket):
     bucket.s3.delete_object(Bucket=bucket.name, Key="dags/a.py", VersionId=version)
     with pytest.raises(DeployError, match=r"dags/a.py .* check out the commit"):
         bucket.restore(["dags/a.py"], first)
+
+
+def test_one_goes_back_to_the_last_deployment_while_one_after_it_is_unfinished(bucket):
+    first, second = deploy(bucket, FIRST), deploy(bucket, FIRST | {"dags/a.py": b"changed"}, LATER)
+    assert bucket.one_before() == first.name
+    bucket.write(["dags/a.py"], lambda _: b"unfinished")
+    assert bucket.one_before() == second.name
 
 
 def test_an_unknown_deployment_is_answered_by_the_last_ones(bucket):

@@ -8,7 +8,14 @@ from uuid import uuid4
 import pytest
 
 from deploy.errors import DeployError
-from deploy.stacks import bring_about, delete_stack, find_stack, stack_request
+from deploy.stacks import (
+    bring_about,
+    change_parameters,
+    delete_stack,
+    find_stack,
+    refuse_unusable,
+    stack_request,
+)
 from deploy.templates import Template, airflow_options, read_template, stack_name
 from tests.deploy.conftest import Client
 
@@ -71,6 +78,25 @@ def test_a_stack_is_created_then_updated_and_left_alone_when_nothing_changes(cli
     assert attributes["Attributes"] == {"VisibilityTimeout": "20"}
     stack = find_stack(client("cloudformation"), stack_name(environment, "queue"))
     assert stack["Tags"] == [{"Key": "vigil:environment", "Value": environment}]
+
+
+def test_a_parameter_is_changed_and_the_template_stays_what_it_was(client, environment, bring):
+    bring(Seconds="1")
+    change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{environment}-queue")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    assert attributes["VisibilityTimeout"] == "2"
+    body = client("cloudformation").get_template(StackName=stack_name(environment, "queue"))["TemplateBody"]
+    assert "VisibilityTimeout" in str(body)
+    change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
+
+
+def test_an_update_that_could_not_be_taken_back_is_not_to_be_deleted(client, environment, bring):
+    bring(Seconds="1")
+    stack = find_stack(client("cloudformation"), stack_name(environment, "queue"))
+    with pytest.raises(DeployError, match="continue-update-rollback"):
+        refuse_unusable(client("cloudformation"), {**stack, "StackStatus": "UPDATE_ROLLBACK_FAILED"})
 
 
 def test_a_parameter_that_nobody_tells_is_named(bring):
