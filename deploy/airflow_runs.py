@@ -17,6 +17,7 @@ _DAG_LIMIT_S = 900
 _RUN_LIMIT_S = 3600
 _NOT_FOUND = 404
 _CONFLICT = 409
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,14 @@ class AirflowRuns:
         """
         path = f"/dags/{dag_id}"
         for _ in self._looks(_DAG_LIMIT_S, f"Airflow to find {dag_id}.py"):
-            if self._call("GET", path) is not None:
+            dag = self._call("GET", path)
+            if dag is not None:
                 break
+        if dag and dag.get("is_paused"):
+            raise DeployError(
+                f"{dag_id} is switched off in Airflow, so that its run would never begin: switch it on, and "
+                "deploy again; nothing after it has been done."
+            )
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         self._call("POST", f"{path}/dagRuns", body)
         for _ in self._looks(_RUN_LIMIT_S, f"the run {run_id} of {dag_id} to end"):
@@ -56,12 +63,13 @@ class AirflowRuns:
                 )
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Ask Airflow; None when there is no such thing, or when it was there before."""
+        """Ask Airflow; None when there is no such thing, it was there before, or nobody can tell just now."""
         request = {"Name": self.environment, "Method": method, "Path": path}
         try:
             answer = self.mwaa.invoke_rest_api(**request, **({"Body": body} if body else {}))
         except ClientError as error:
-            if error.response.get("RestApiStatusCode") in (_NOT_FOUND, _CONFLICT):
+            status = error.response.get("RestApiStatusCode", 0)
+            if status in (_NOT_FOUND, _CONFLICT) or (method == "GET" and status >= _SERVER_ERROR):
                 return None
             raise DeployError(
                 f"Airflow of {self.environment} does not answer {method} {path} ({error}): you need the "
