@@ -45,8 +45,8 @@ class Environment(BaseModel):
             the secret must be there already.
         certificates: file with the authorities that the database's certificate is checked by; by default
             that of Amazon RDS, fetched at every deployment.
-        wheels: pack what requirements.txt names with the plugins, for a network without a way to PyPI; by
-            default where the network reaches AWS by endpoints only.
+        wheels: pack what requirements.txt names with the plugins, for processes without a way to PyPI; by
+            default where the network reaches AWS by endpoints only, or Airflow's page is private.
         tags: put onto every stack and what lies in it.
     """
 
@@ -74,9 +74,11 @@ class Environment(BaseModel):
 
     @property
     def needs_wheels(self) -> bool:
-        """Tell whether Airflow cannot fetch its requirements from PyPI."""
+        """Tell whether a part of Airflow cannot fetch its requirements from PyPI."""
         by_endpoints = "network" not in self.leave_out and self.parameters.get("Egress") != "nat"
-        return by_endpoints if self.wheels is None else self.wheels
+        # A private web server of Amazon MWAA has no way out, whatever its network has.
+        is_private = self.parameters.get("WebserverAccessMode", "PRIVATE_ONLY") == "PRIVATE_ONLY"
+        return by_endpoints or is_private if self.wheels is None else self.wheels
 
     @property
     def secret_name(self) -> str:

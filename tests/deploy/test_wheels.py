@@ -80,9 +80,11 @@ def test_a_package_with_wheels_installs_from_them_alone(tmp_path):
     ("given", "needed"),
     [
         ({}, True),
-        ({"parameters": {"Egress": "nat"}}, False),
-        ({"leave_out": {"network"}}, False),
-        ({"leave_out": {"network"}, "wheels": True}, True),
+        ({"parameters": {"Egress": "nat"}}, True),
+        ({"parameters": {"Egress": "nat", "WebserverAccessMode": "PUBLIC_ONLY"}}, False),
+        ({"parameters": {"WebserverAccessMode": "PUBLIC_ONLY"}}, True),
+        ({"leave_out": {"network"}}, True),
+        ({"leave_out": {"network"}, "parameters": {"WebserverAccessMode": "PUBLIC_ONLY"}}, False),
         ({"wheels": False}, False),
     ],
 )
