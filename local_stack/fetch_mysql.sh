@@ -35,11 +35,13 @@ options=(
 for package in "$box"/cache/archives/*.deb; do dpkg-deb -x "$package" "$box/tree"; done
 rm -rf "$box/lists" "$box/cache"
 
-libraries=$(dirname "$(find "$box/tree/usr/lib" -name 'libc.so.6')")
-loader=$(find "$libraries" -maxdepth 1 -name 'ld-linux*.so.*')
+# Found anew at each start: the project's folder may be moved.
+libraries=$(cd "$box" && dirname "$(find tree/usr/lib -name libc.so.6)")
+loader=$(cd "$box" && find "$libraries" -maxdepth 1 -name 'ld-linux*.so.*')
 cat >"$box/unfinished" <<END
 #!/bin/sh
-exec '$loader' --library-path '$libraries' '$box/tree/usr/sbin/mysqld' "\$@"
+box=\$(dirname "\$0")
+exec "\$box/$loader" --library-path "\$box/$libraries" "\$box/tree/usr/sbin/mysqld" "\$@"
 END
 chmod +x "$box/unfinished"
 "$box/unfinished" --no-defaults --version >&2 || stop "what apt fetched does not run here"
