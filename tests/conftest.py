@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -94,8 +95,10 @@ def database_server(
         "ssl-key": str(server_certificate.key),
     }
     kind = SERVERS[os.environ.get(TEST_SERVER)]
-    server = kind(tmp_path_factory.mktemp("database"), free_port(), SMALL_SERVER | certificate)
+    server = kind(tmp_path_factory.mktemp("database"), 0, SMALL_SERVER | certificate)
     server.prepare()
+    # Chosen last: preparing takes seconds, in which somebody else may take a port that is free.
+    server = replace(server, port=free_port())
     process = server.start()
     try:
         yield server
