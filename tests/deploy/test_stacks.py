@@ -28,6 +28,9 @@ Parameters:
   Topic:
     Type: String
     Default: ""
+  Names:
+    Type: CommaDelimitedList
+    Default: a
 Conditions:
   HasTopic: !Not [!Equals [!Ref Topic, ""]]
 Resources:
@@ -36,6 +39,9 @@ Resources:
     Properties:
       QueueName: !Sub ${Environment}-queue
       VisibilityTimeout: !Ref Seconds
+      Tags:
+        - Key: names
+          Value: !Join [" ", !Ref Names]
   Subscription:
     Type: AWS::SNS::Subscription
     Condition: HasTopic
@@ -81,7 +87,7 @@ def test_a_stack_is_created_then_updated_and_left_alone_when_nothing_changes(cli
 
 
 def test_a_parameter_is_changed_and_the_template_stays_what_it_was(client, environment, bring):
-    bring(Seconds="1")
+    bring(Seconds="1", Names="a,b")
     change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
     sqs = client("sqs")
     url = sqs.get_queue_url(QueueName=f"{environment}-queue")["QueueUrl"]
@@ -89,6 +95,7 @@ def test_a_parameter_is_changed_and_the_template_stays_what_it_was(client, envir
     assert attributes["VisibilityTimeout"] == "2"
     body = client("cloudformation").get_template(StackName=stack_name(environment, "queue"))["TemplateBody"]
     assert "VisibilityTimeout" in str(body)
+    assert sqs.list_queue_tags(QueueUrl=url)["Tags"]["names"] == "a b"
     change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
 
 

@@ -47,8 +47,18 @@ def apply() -> None:
         ("_validate_different_update", lambda *_: None),
     ):
         setattr(CloudFormationResponse, name, answer)
+    Stack.parameter_list = property(_parameters_as_given)  # type: ignore[assignment]
     # Ours are told whole already.
     CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.pop("DescribeChangeSetOutput.Changes", None)
+
+
+def _parameters_as_given(stack: Stack) -> list[dict[str, Any]]:
+    """Tell a stack's parameters as texts, lists too."""
+    return [
+        {"ParameterKey": name, "ParameterValue": ",".join(value) if isinstance(value, list) else value}
+        for name, value in stack.resource_map.resolved_parameters.items()
+        if name not in stack.resource_map.no_echo_parameter_keys
+    ]
 
 
 def _create(
