@@ -99,6 +99,7 @@ def load_environment(name: str, folder: Path = FOLDER) -> Environment:
             f"There is no environment {name!r}: write {folder.name}/{name or 'name'}.yaml after "
             f"{folder.name}/example.yaml, or say ENV= one of {', '.join(known)}."
         )
+    _refuse_names_that_begin_alike(name, known)
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
@@ -109,6 +110,16 @@ def load_environment(name: str, folder: Path = FOLDER) -> Environment:
         return Environment.model_validate({"name": name, **content})
     except ValidationError as error:
         raise DeployError(explain(error, f"the environment {file.name}", Environment)) from error
+
+
+def _refuse_names_that_begin_alike(name: str, others: Iterable[str]) -> None:
+    """Refuse names of which one goes on after the other: policies and log groups go by how names begin."""
+    for other in others:
+        if other.startswith(f"{name}-") or name.startswith(f"{other}-"):
+            raise DeployError(
+                f"The environments {name} and {other} begin alike, and what is allowed for the one would be "
+                "for the other: call one of them differently, as in eu-prod for prod-eu."
+            )
 
 
 def check_parameters(environment: Environment, declared: Iterable[str], templates: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ _CONNECTION_PREFIX = "AIRFLOW_CONN_"
 _ALIASES = {"EVENT_ANOMALY_MODEL_PREFIX": "inherit_job_prefix"}
 _MYSQL_PORT = 3306
 # An option of Amazon MWAA cannot be empty.
-_NO_CERTIFICATES = "none"
+NO_CERTIFICATES = "none"
 
 
 class Settings(BaseModel):
@@ -314,12 +314,12 @@ def database_of(
     empty = [field for field, value in (("host", host), ("login", login), ("schema", schema)) if not value]
     if empty:
         raise SettingsError(f"The connection {name} has no {' and no '.join(empty)}: add it.")
-    certificates = extra.get("ssl_ca") or ca_file or _NO_CERTIFICATES
+    certificates = extra.get("ssl_ca") or ca_file or NO_CERTIFICATES
     return Database(
         host=str(host),
         port=port or _MYSQL_PORT,
         user=str(login),
         password=password or "",
         name=str(schema),
-        ca_file=None if certificates == _NO_CERTIFICATES else str(include_dir() / certificates),
+        ca_file=None if certificates == NO_CERTIFICATES else str(include_dir() / certificates),
     )

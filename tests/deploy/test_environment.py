@@ -56,6 +56,14 @@ def test_a_name_without_a_file_is_answered_by_those_that_there_are(tmp_path, nam
         load_environment(name, tmp_path)
 
 
+def test_of_two_names_none_may_go_on_after_the_other(tmp_path):
+    (tmp_path / "prod-eu.yaml").write_text(GOOD)
+    with pytest.raises(DeployError, match="prod and prod-eu begin alike"):
+        load(tmp_path, GOOD)
+    with pytest.raises(DeployError, match="prod-eu and prod begin alike"):
+        load_environment("prod-eu", tmp_path)
+
+
 def test_what_no_template_takes_is_refused(tmp_path):
     environment = load(tmp_path, GOOD)
     declared = ["PrivateSubnetIds", "MaxWorkers", "DeletionProtection"]

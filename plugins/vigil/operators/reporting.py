@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
@@ -33,7 +34,7 @@ def measure_and_send(dag_ids: Sequence[str]) -> dict[str, Any]:
     pipeline = load_pipeline(settings.pipeline_file)
     sources = [source.name for source in pipeline.sources]
     moment = now()
-    states = [_state_of(dag_id) for dag_id in dag_ids]
+    states = [state for state in map(_state_of, dag_ids) if state]
     figures = measure(open_database(settings), sources, states, moment)
     publish(open_aws(settings).client("cloudwatch"), settings.environment, figures, moment)
     log.info("%s", figures)
@@ -46,15 +47,25 @@ def measure_and_send(dag_ids: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _state_of(dag_id: str) -> DagState:
-    """Ask Airflow what it knows of a DAG; a run without a logical date, as by its API, does not count."""
+def _state_of(dag_id: str) -> DagState | None:
+    """Ask Airflow what it knows of a DAG; a run without a logical date, as by its API, does not count.
+
+    A DAG that Airflow does not know has no age; the others are told all the same.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import GetPreviousDagRun
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
     from vigil.operations.measuring import DagState
     from vigil.windows import to_utc
 
-    dag = get_current_context()["ti"].get_dag(dag_id)
+    try:
+        dag = get_current_context()["ti"].get_dag(dag_id)
+    except AirflowRuntimeError as error:
+        if (error.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
+            raise
+        log.warning("Airflow does not know the DAG %s: its age is not told.", dag_id)
+        return None
     # The task's own method asks for its own DAG only.
     asked = GetPreviousDagRun(dag_id=dag_id, logical_date=datetime.now(UTC), state="success")
     answer: Any = SUPERVISOR_COMMS.send(asked)

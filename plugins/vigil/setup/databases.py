@@ -10,6 +10,7 @@ from typing import Any
 
 from vigil.database import connected, in_transaction, statement
 from vigil.migrations import pending_migrations
+from vigil.settings import NO_CERTIFICATES
 from vigil.setup.findings import Look, failing, fine, not_applicable
 from vigil.setup.ground import Ground
 
@@ -59,7 +60,7 @@ def session(ground: Ground) -> Look:
 def encryption(ground: Ground) -> Look:
     """Look whether the connection is encrypted, unless it stays on this machine."""
     database = ground.database
-    if _is_this_machine(database.host):
+    if _is_this_machine(database.host) or ground.settings.database_ca_file == NO_CERTIFICATES:
         return not_applicable("the server is on this machine")
     cipher = _rows(ground, "setup/select_cipher")[0][1]
     if cipher and database.ca_file:

@@ -201,11 +201,14 @@ def test_a_server_elsewhere_must_be_encrypted_and_checked(
     monkeypatch: pytest.MonkeyPatch, cipher: str, ca_file: str | None, seen: str
 ) -> None:
     elsewhere = Database("database.example", 3306, "vigil", "", "vigil", ca_file)
-    ground = cast("Ground", SimpleNamespace(database=elsewhere))
+    settings = SimpleNamespace(database_ca_file=ca_file)
+    ground = cast("Ground", SimpleNamespace(database=elsewhere, settings=settings))
     monkeypatch.setattr(databases, "_rows", lambda ground, name: [("Ssl_cipher", cipher)])
     look = databases.encryption(ground)
     assert look.seen == seen
     assert (look.outcome == "ok") == bool(ca_file)
+    settings.database_ca_file = "none"
+    assert databases.encryption(ground).outcome == "skip"
 
 
 def test_a_clock_that_is_wrong(asked: Examine) -> None:
