@@ -98,7 +98,7 @@ def rollback(
     show_plan(console, plan)
     _ask(plan, yes, f"Bring this back to {target.name}?")
     deployer = Deployer(target, aws, _tell, take_over, migrated, _poll_s(target))
-    deployment = deployer.put_in_place(code, as_it_is=True)
+    deployment = deployer.put_in_place(code)
     console.print(f"Deployed: {deployment.name}")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -63,32 +64,42 @@ class Deployer:
         Raises:
             DeployError: a step failed; the message says which, and the way out.
         """
-        values = dict(self.environment.parameters)
-        for template in templates_of(self.environment):
-            if template.name != AIRFLOW:
-                values |= self._bring_about(template.name, values)
-        self._write_connection()
-        return self.put_in_place(code)
+        with ExitStack() as alone:
+            present = self._code_bucket()
+            if present:
+                alone.enter_context(present.locked(self.take_over))
+            values = dict(self.environment.parameters)
+            for template in templates_of(self.environment):
+                if template.name != AIRFLOW:
+                    values |= self._bring_about(template.name, values)
+            self._write_connection()
+            bucket = self._existing_code_bucket()
+            if not present:
+                alone.enter_context(bucket.locked(self.take_over))
+            return self._put_in_place(code, bucket, known_values(self.aws, self.environment))
 
-    def put_in_place(self, code: Code, as_it_is: bool = False) -> Deployment:
-        """Put code in place, and let Airflow take it up.
-
-        Args:
-            code: to put.
-            as_it_is: give Airflow's stack the code, and change nothing else about it.
+    def put_in_place(self, code: Code) -> Deployment:
+        """Put code in place, and let Airflow take it up; nothing else changes about the stacks.
 
         Raises:
             DeployError: a step failed; the message says which, and the way out.
         """
-        values = known_values(self.aws, self.environment)
-        if "CodeBucketName" not in values:
+        bucket = self._existing_code_bucket()
+        with bucket.locked(self.take_over):
+            return self._put_in_place(code, bucket, None)
+
+    def _code_bucket(self) -> CodeBucket | None:
+        name = known_values(self.aws, self.environment).get("CodeBucketName")
+        return CodeBucket(self.aws.client("s3"), name) if name else None
+
+    def _existing_code_bucket(self) -> CodeBucket:
+        bucket = self._code_bucket()
+        if bucket is None:
             raise DeployError(
                 f"The environment {self.environment.name} has no code bucket: deploy to it first, or name "
                 "the bucket as CodeBucketName under parameters."
             )
-        bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
-        with bucket.locked(self.take_over):
-            return self._put_in_place(code, bucket, None if as_it_is else values)
+        return bucket
 
     def _put_in_place(self, code: Code, bucket: CodeBucket, values: Mapping[str, str] | None) -> Deployment:
         present = bucket.files_in_place()

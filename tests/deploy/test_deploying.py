@@ -168,6 +168,14 @@ def test_an_earlier_deployment_is_brought_back(deployer, project):
     assert body.read() == b"# first\n"
 
 
+def test_while_somebody_deploys_or_tears_down_nothing_is_touched(deployer, project, told):
+    deployer.deploy(packed(project))
+    told.clear()
+    with bucket_of(deployer).locked(), pytest.raises(DeployError, match="TAKE_OVER=1"):
+        deployer.deploy(packed(project))
+    assert told == []
+
+
 def test_without_the_variable_nothing_is_uploaded_and_the_way_out_is_told(deployer, project, monkeypatch):
     monkeypatch.delenv("VIGIL_TEST_DATABASE")
     with pytest.raises(DeployError, match="VIGIL_TEST_DATABASE is not set"):
