@@ -20,8 +20,6 @@ from tests.mwaa.image_packages import PROJECT, ImagePackages
 
 SCRIPTS = Path(__file__).with_name("in_image")
 LIMIT_S = 120
-# Found by the role and the network in the cloud; and bytecode would be written beside the code.
-_OF_THE_TEST = {"AWS_EC2_METADATA_DISABLED": "true", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,14 @@ class Stage:
         merged = merge(container, startup, {**self.options, **(options or {})}, essentials)
         return merged | {"AIRFLOW__FAB__CONFIG_FILE": str(fab)}
 
+    def _of_the_test(self) -> dict[str, str]:
+        return {
+            # In the cloud, role and network are found there.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Not beside the code, and shared by the containers, so that Airflow is compiled once.
+            "PYTHONPYCACHEPREFIX": str(self.home / "bytecode"),
+        }
+
     def run(
         self,
         component: str,
@@ -86,7 +92,7 @@ class Stage:
         command = [*script, str(PROJECT), str(self.packages.folder), *arguments]
         done = subprocess.run(
             self._command(command) or command,
-            env=self.environment(component, options) | _OF_THE_TEST | (more or {}),
+            env=self.environment(component, options) | self._of_the_test() | (more or {}),
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -138,7 +138,7 @@ def _make(folder: Path, python: str, requirements: Path) -> dict[str, object]:
 
 
 def _install(folder: Path, *arguments: str) -> None:
-    _run("pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder), *arguments)
+    _run("pip", "install", "--quiet", "--python", str(folder), *arguments)
 
 
 def _installed(folder: Path) -> dict[str, str]:
