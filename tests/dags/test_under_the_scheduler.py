@@ -226,6 +226,7 @@ def test_of_two_releases_at_once_the_second_is_compared_with_the_first(airflow: 
     assert client.calls > 0
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_again_and_again_costs_nothing_twice(airflow: Airflow) -> None:
     airflow.release("slow", 5)
     client = airflow.client("slow")

@@ -18,6 +18,7 @@ from deploy.errors import DeployError
 from deploy.packaging import build_package
 from deploy.planning import draw_plan, known_values, templates_of
 from deploy.teardown import Teardown
+from deploy.templates import ORDER
 from vigil.aws import Aws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
         name=unique,
         account="123456789012",
         region="eu-west-1",
-        leave_out={"network", "database", "training-stacks", "roles", "monitoring", "airflow"},
+        leave_out=frozenset(ORDER) - {"storage"},
         parameters={"RequireTls": False, "ModelName": unique},
         database_connection_from="VIGIL_TEST_DATABASE",
         tags={"team": "data"},
@@ -48,6 +49,14 @@ def told() -> list[str]:
 def deployer(aws: Aws, environment: Environment, told: list[str]) -> Iterator[Deployer]:
     yield Deployer(environment, aws, told.append, poll_s=0.1)
     Teardown(environment, aws, told.append, poll_s=0.1).tear_down()
+
+
+@pytest.fixture
+def deployer_of_two(aws: Aws, environment: Environment, told: list[str]) -> Iterator[Deployer]:
+    """Deploys two stacks, of which the second is fed by the first."""
+    two = environment.model_copy(update={"leave_out": environment.leave_out - {"pipeline"}})
+    yield Deployer(two, aws, told.append, poll_s=0.1)
+    Teardown(two, aws, told.append, poll_s=0.1).tear_down()
 
 
 @pytest.fixture
@@ -77,27 +86,29 @@ def bucket_of(deployer: Deployer) -> CodeBucket:
     return CodeBucket(deployer.aws.client("s3"), name)
 
 
-def test_a_deployment_is_planned_done_and_then_changes_nothing(deployer, project):
+def test_a_deployment_is_planned_done_and_then_changes_nothing(deployer_of_two, project):
     code = packed(project)
-    plan = draw_plan(deployer.aws, deployer.environment, code)
+    plan = draw_plan(deployer_of_two.aws, deployer_of_two.environment, code)
     assert [stack.created for stack in plan.stacks] == [True, True]
     assert "dags/first.py" in plan.files.added
-    first = deployer.deploy(code)
-    plan = draw_plan(deployer.aws, deployer.environment, code)
+    first = deployer_of_two.deploy(code)
+    plan = draw_plan(deployer_of_two.aws, deployer_of_two.environment, code)
     assert plan.changes_nothing
-    assert deployer.deploy(code) == first
-    assert bucket_of(deployer).history() == [first.name]
+    assert deployer_of_two.deploy(code) == first
+    assert bucket_of(deployer_of_two).history() == [first.name]
     assert set(first.files) == set(code.wanted)
 
 
-def test_what_a_stack_before_it_will_tell_keeps_no_stack_from_being_planned(deployer, project, monkeypatch):
+def test_what_a_stack_before_it_will_tell_keeps_no_stack_from_being_planned(
+    deployer_of_two, project, monkeypatch
+):
     code = packed(project)
-    deployer.deploy(code)
-    storage, pipeline = templates_of(deployer.environment)
+    deployer_of_two.deploy(code)
+    storage, pipeline = templates_of(deployer_of_two.environment)
     storage.content["Outputs"]["NewArn"] = {"Value": "new"}
     pipeline.content["Parameters"]["NewArn"] = {"Type": "String"}
     monkeypatch.setattr("deploy.planning.templates_of", lambda _: [storage, pipeline])
-    (_, waiting) = draw_plan(deployer.aws, deployer.environment, code).stacks
+    (_, waiting) = draw_plan(deployer_of_two.aws, deployer_of_two.environment, code).stacks
     assert [change.name for change in waiting.resources] == ["NewArn"]
 
 
@@ -241,9 +252,11 @@ def _die(*_: object, **__: object) -> None:
 def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
     aws: Aws, environment: Environment, project: Path, told: list[str]
 ):
-    with_database = {"training-stacks", "roles", "monitoring", "airflow", "pipeline"}
     protected = environment.model_copy(
-        update={"leave_out": frozenset(with_database), "database_connection_from": None}
+        update={
+            "leave_out": environment.leave_out - {"network", "database"},
+            "database_connection_from": None,
+        }
     )
     Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
     stacks = {stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]}
@@ -261,6 +274,7 @@ def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
     with pytest.raises(KeyboardInterrupt):
         Teardown(free, aws, dies, poll_s=0.1).tear_down()
     assert Teardown(free, aws, told.append, poll_s=0.1).tear_down() == []
-    assert not aws.client("rds").describe_db_clusters()["DBClusters"]
+    clusters = aws.client("rds").describe_db_clusters()["DBClusters"]
+    assert not [one for one in clusters if environment.name in one["DBClusterIdentifier"]]
     snapshots = aws.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
     assert not [one for one in snapshots if environment.name in one["DBClusterIdentifier"]]
