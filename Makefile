@@ -52,7 +52,7 @@ test: install  ## Run every check and test
 	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-long: install  ## Run the tests that need a real scheduler for minutes
+test-long: install  ## Run the tests that wait long for a real scheduler, or for a server that dies
 	@$(VENV)/python -m pytest -m long
 
 test-mwaa: install  ## Run what Amazon MWAA would, from the package, in a copy of its image's packages

@@ -193,6 +193,7 @@ def test_a_person_sees_the_metrics_and_what_they_say_is_done(airflow: Airflow) -
     )
 
 
+@pytest.mark.long
 def test_silence_means_what_the_model_spec_says(airflow: Airflow) -> None:
     run_id = airflow.drop_and_find_run("hasty", 2)
     assert airflow.end_of(NEW_DATA, run_id).state == "success"

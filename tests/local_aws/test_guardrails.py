@@ -382,6 +382,7 @@ def test_a_first_creation_has_nothing_to_move(sagemaker, model, name):
     sagemaker.delete_endpoint(EndpointName=name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_server_that_ends_during_a_canary_comes_back_with_the_old_model(
     number, tmp_path: Path, s3, bucket, trained, other_trained

@@ -342,6 +342,7 @@ def create_quietly(cloud_: Cloud, name: str, resources: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_server_killed_while_a_stack_is_made_leaves_nothing_running(tmp_path, name):
     state_dir = tmp_path / "state"
     with cloud(state_dir) as first:

@@ -151,7 +151,7 @@ def test_a_reboot_from_outside_ends_what_runs(cloud_):
 def test_an_instance_whose_script_has_ended_goes_on_running(cloud_):
     instance = cloud_.launch("exit 3")
     cloud_.says(instance, "user-data ended with status 3")
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
     answer = cloud_.ec2.terminate_instances(InstanceIds=[instance])["TerminatingInstances"][0]
     assert (answer["CurrentState"]["Name"], answer["PreviousState"]["Name"]) == ("shutting-down", "running")
     cloud_.reaches(instance, "terminated")
