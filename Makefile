@@ -10,6 +10,8 @@ VENV := .venv/bin
 DATA ?= include/sample-data
 DEPLOYING = $(if $(TAKE_OVER),--take-over) $(if $(MIGRATED),--migrated)
 export PYTHON
+# Without kept bytecode every process of the stack and of the tests would compile Airflow anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

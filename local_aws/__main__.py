@@ -33,6 +33,7 @@ _POLL_S = 0.1  # how soon the front notices that it is to end
 def serve(
     port: Annotated[int, typer.Option(help="The port to listen on; 0 chooses a free one.")] = 4566,
     state_dir: StateDir = _DEFAULT_STATE,
+    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep nothing across restarts.")] = False,
 ) -> None:
     """Answer until SIGTERM or SIGINT, in the foreground; the first line of output tells the URL."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -43,16 +44,16 @@ def serve(
     # Secrets, keys and data are kept below it, and pickles that only we may have written.
     state_dir.chmod(0o700)
     with _only_one(state_dir):
-        _serve(port, state_dir)
+        _serve(port, state_dir, in_memory)
 
 
-def _serve(port: int, state_dir: Path) -> None:
+def _serve(port: int, state_dir: Path, in_memory: bool) -> None:
     from local_aws.server import HOST, listen
 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    server, aws = listen(port, state_dir)
+    server, aws = listen(port, state_dir, in_memory=in_memory)
     threading.Thread(target=server.serve_forever, args=(_POLL_S,), name="front", daemon=True).start()
     aws.open()
     url = f"http://{HOST}:{server.port}"

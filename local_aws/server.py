@@ -40,12 +40,12 @@ WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 class LocalAws:
     """Everything one process answers, and its state."""
 
-    def __init__(self, url: str, state_dir: Path) -> None:
+    def __init__(self, url: str, state_dir: Path, *, in_memory: bool = False) -> None:
         work = state_dir / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         clients = Clients(url)
-        self._snapshot = Snapshot(state_dir)
+        self._snapshot = Snapshot(state_dir, kept=not in_memory)
         self._sagemaker = SageMaker(clients, work, self._snapshot.note_change)
         self._snapshot.attach(self._sagemaker.store, "sagemaker")
         self._mwaa = Mwaa(clients, state_dir / "mwaa", self._snapshot.note_change)
@@ -158,12 +158,12 @@ class QuietHandler(MotoRequestHandler):
         """Say nothing."""
 
 
-def listen(port: int, state_dir: Path) -> tuple[BaseWSGIServer, LocalAws]:
+def listen(port: int, state_dir: Path, *, in_memory: bool) -> tuple[BaseWSGIServer, LocalAws]:
     """Bind to a port, or to a free one for 0, and build what answers there."""
     server = make_server(HOST, port, _not_yet, threaded=True, request_handler=QuietHandler)
     url = f"http://{HOST}:{server.port}"
     os.environ["MOTO_PORT"] = str(server.port)  # moto writes it into queue URLs
-    aws = LocalAws(url, state_dir)
+    aws = LocalAws(url, state_dir, in_memory=in_memory)
     server.app = aws
     return server, aws
 

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class Snapshot:
     """Writes the state soon after it changes, and reads it at the start."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, kept: bool = True) -> None:
         self._directory = directory
+        self._kept = kept
         self._backends = directory / "moto.pickle"
         self._stacks = directory / "cloudformation.pickle"
         self._objects = Objects(directory / "objects")
@@ -75,13 +76,16 @@ class Snapshot:
 
     def load(self) -> None:
         """Take up the kept state but for CloudFormation's, as far as this version of moto can read it."""
+        if not self._kept:
+            return
         for file, store in self._stores.items():
             store.load(file)
         self._load(self._backends)
 
     def load_cloudformation(self) -> None:
         """Take up the kept stacks; apart from the rest, because moto's part of them is slow to import."""
-        self._load(self._stacks)
+        if self._kept:
+            self._load(self._stacks)
 
     def _load(self, path: Path) -> None:
         if not path.exists():
@@ -95,15 +99,17 @@ class Snapshot:
                 log.warning("%s is of %s, this is %s: starting empty", path, kept, _versions())
 
     def start(self) -> None:
-        """Begin to save."""
-        self._saver.start()
+        """Begin to save, unless nothing is kept."""
+        if self._kept:
+            self._saver.start()
 
     def close(self) -> None:
         """Save for the last time."""
         with self._state:
             self._closed = True
             self._state.notify_all()
-        self._saver.join()
+        if self._kept:
+            self._saver.join()
 
     def _run(self) -> None:
         while True:

@@ -39,9 +39,7 @@ else
   "$PYTHON" -m venv --without-pip .venv
   PYTHONPATH=$wheel .venv/bin/python -m pip install --quiet --disable-pip-version-check "$UV_PIN"
 fi
-# Where Python may not keep its bytecode as it goes, every process would compile Airflow anew.
-bytecode=${PYTHONDONTWRITEBYTECODE:+--compile-bytecode}
-.venv/bin/uv pip sync --quiet --python .venv/bin/python --no-build --require-hashes $bytecode requirements.lock
+.venv/bin/uv pip sync --quiet --python .venv/bin/python --no-build --require-hashes requirements.lock
 # The project's own packages are importable from any folder, as plugins/ is on Amazon MWAA.
 "$PYTHON" - <<'PY'
 import pathlib

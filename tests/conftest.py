@@ -156,8 +156,9 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an embedded AWS of this test process's own."""
     state = tmp_path_factory.mktemp("local-aws")
     log = (state / "log").open("wb")
+    place = ["--port", "0", "--in-memory", "--state-dir", str(state)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "local_aws", "serve", "--port", "0", "--state-dir", str(state)],
+        [sys.executable, "-m", "local_aws", "serve", *place],
         stdout=subprocess.PIPE,
         stderr=log,
         start_new_session=True,

@@ -23,7 +23,7 @@ from local_aws_support import (
 
 @pytest.fixture(scope="session")
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("local_aws") / "state") as server:
+    with running(tmp_path_factory.mktemp("local_aws") / "state", "--in-memory") as server:
         yield server.url
 
 

@@ -38,10 +38,11 @@ SCIKIT_LEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-le
 class Server:
     """A server of our own, to be stopped and started at will."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *options: str) -> None:
         self.state_dir = state_dir
         self.log = state_dir.parent / f"{state_dir.name}.log"
-        command = [sys.executable, "-m", "local_aws", "serve", "--port", "0", "--state-dir", str(state_dir)]
+        place = ["--port", "0", "--state-dir", str(state_dir)]
+        command = [sys.executable, "-m", "local_aws", "serve", *place, *options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=log, text=True
@@ -76,8 +77,8 @@ def make_client(url: str, service: str, **config: Any) -> Any:
 
 
 @contextmanager
-def running(state_dir: Path) -> Iterator[Server]:
-    server = Server(state_dir)
+def running(state_dir: Path, *options: str) -> Iterator[Server]:
+    server = Server(state_dir, *options)
     try:
         yield server
     finally:

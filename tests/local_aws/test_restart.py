@@ -116,6 +116,16 @@ def test_state_survives_however_the_server_ends(tmp_path, number):
         assert not any(url.endswith("/of-a-stack") for url in sqs.list_queues()["QueueUrls"])
 
 
+def test_a_server_in_memory_neither_writes_nor_reads_what_is_kept(tmp_path):
+    with running(tmp_path / "state") as server:
+        server.client("s3").create_bucket(Bucket="kept")
+    kept = (tmp_path / "state" / "moto.pickle").read_bytes()
+    with running(tmp_path / "state", "--in-memory") as server:
+        assert server.client("s3").list_buckets()["Buckets"] == []
+        server.client("sqs").create_queue(QueueName="forgotten")
+    assert (tmp_path / "state" / "moto.pickle").read_bytes() == kept
+
+
 def test_state_of_another_moto_is_left_aside_and_said_so(tmp_path):
     state_dir = tmp_path / "state"
     with running(state_dir) as server:
