@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import shutil
@@ -49,6 +50,11 @@ SMALL_SERVER = {
     "performance-schema": "OFF",
 }
 LOCAL_AWS_START_LIMIT_S = 30
+
+
+def pytest_sessionfinish() -> None:
+    """Let pytest collect no garbage at the end: it would look through all of Airflow five times."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# The library looks for both only to work with them too, and that takes it longer than all the rest.
-# ruff: noqa: E402 - what is loaded here depends on these two lines
+import numpy as np
+
+# The library looks for all of these only to work with them too, and that takes it longer than all the rest.
+# ruff: noqa: E402 - what is loaded here depends on these lines
 sys.modules["sklearn"] = None  # type: ignore[assignment]
 sys.modules["pandas"] = None  # type: ignore[assignment]
+np.f2py = np.testing = None  # type: ignore[assignment]
 
-import numpy as np
 import xgboost
 
 from local_aws.algorithms import contract

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from local_aws.clients import Clients
 from local_aws.ec2.instances import Instances
-from local_aws.moto_patches import ecr_images, events, memory, s3_conditions, s3_events, schedules
+from local_aws.moto_patches import dispatch, ecr_images, events, memory, s3_conditions, s3_events, schedules
 
 
 def apply() -> None:
     """Patch moto, once a process."""
+    dispatch.apply()
     memory.apply()
     events.apply()
     s3_events.apply()
