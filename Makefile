@@ -52,6 +52,7 @@ test: install  ## Run every check and test
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
 	@$(VENV)/cfn-lint deploy/*.yaml include/configs/cloudformation/*.yaml
+	@$(VENV)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 	@$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: install  ## Run the tests that wait long for a real scheduler, or for a server that dies

@@ -11,6 +11,9 @@ command -v "$PYTHON" >/dev/null || stop "$PYTHON is not on the PATH: install Pyt
 "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
   stop "$("$PYTHON" --version 2>&1) is not supported: install Python 3.11, 3.12 or 3.13, or say PYTHON=/path/to/python"
 
+# An activated .venv may be about to go: what it was made from makes the next one.
+case $(command -v "$PYTHON") in "$PWD"/.venv/*) PYTHON=$("$PYTHON" -c 'import sys; print(sys._base_executable)') ;; esac
+
 wanted="$("$PYTHON" --version) $(sha256sum requirements.lock | cut -d' ' -f1)"
 [ -x .venv/bin/python ] && [ "$(cat .venv/installed 2>/dev/null || true)" = "$wanted" ] && exit 0
 

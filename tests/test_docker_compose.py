@@ -90,7 +90,7 @@ def test_what_waits_for_a_healthy_service_waits_for_one_that_has_a_check(service
             else:
                 assert services[other]["restart"] == "no", f"{other} never completes"
     lasting = {name for name, service in services.items() if service.get("restart") != "no"}
-    assert {name for name in lasting if "healthcheck" not in services[name]} == {"adminer"}
+    assert {name for name in lasting if "healthcheck" not in services[name]} == {"adminer", "network"}
 
 
 def test_ports_are_published_on_this_machine_only_and_do_not_collide(services):
@@ -126,7 +126,7 @@ def test_the_stack_in_the_containers_uses_what_compose_gives_it(services, dotenv
     assert dotenv["POSTGRES_PASSWORD"] in environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     assert environment["AIRFLOW__API__HOST"] == "0.0.0.0"  # noqa: S104 - of a container
     assert str(stack.ports["local_aws"]) in services["local-aws"]["command"]
-    assert services["local-aws"]["ports"] == [f"127.0.0.1:{stack.ports['airflow']}:{stack.ports['airflow']}"]
+    assert services["network"]["ports"] == [f"127.0.0.1:{stack.ports['airflow']}:{stack.ports['airflow']}"]
     monkeypatch.delenv("VIGIL_SECRET_JWT_SECRET")
     with pytest.raises(SettingsError, match="VIGIL_SECRET_JWT_SECRET must be set"):
         open_stack(tmp_path)
