@@ -12,6 +12,7 @@ from vigil.database import connected, in_transaction, statement
 from vigil.migrations import pending_migrations
 from vigil.settings import NO_CERTIFICATES
 from vigil.setup.findings import Look, failing, fine, not_applicable
+from vigil.setup.grants import covers
 from vigil.setup.ground import Ground
 
 _OLDEST = {"MariaDB": (10, 11), "Aurora MySQL": (3,), "MySQL": (8, 4)}
@@ -77,7 +78,7 @@ def grants(ground: Ground) -> Look:
     held = set()
     for (line,) in _rows(ground, "setup/select_grants"):
         grant = _GRANT.match(line)
-        if grant and _covers(grant["where"], schema):
+        if grant and covers(grant["where"], schema):
             held |= {privilege.strip().upper() for privilege in grant["privileges"].split(",")}
     if held & {"ALL", "ALL PRIVILEGES"}:
         return fine(f"all on {schema}")
@@ -124,15 +125,6 @@ def _is_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _covers(where: str, schema: str) -> bool:
-    """Tell whether a grant's scope holds the tables of a schema; `%` and `_` in it are wildcards."""
-    name, _, table = where.replace("`", "").rpartition(".")
-    if table != "*":
-        return False
-    pattern = re.escape(name).replace("%", ".*").replace(r"\\_", "\0").replace("_", ".").replace("\0", "_")
-    return name == "*" or re.fullmatch(pattern, schema) is not None
 
 
 def _variables(ground: Ground) -> dict[str, str]:
