@@ -84,7 +84,6 @@ def _base_environment() -> dict[str, str]:
         "PATH": path,
         "PYTHONPATH": str(PROJECT),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         # A thread that has nothing to do must not spin on a core that other containers want.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
