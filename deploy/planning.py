@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from botocore.exceptions import WaiterError
 
@@ -23,6 +25,8 @@ VERSION_PARAMETERS = {
     "startup.sh": "StartupScriptS3ObjectVersion",
 }
 _PREVIEW = "vigil-preview"
+# Nobody looks at a preview for so long: it was killed.
+_LEFT_BEHIND = timedelta(hours=1)
 _AWAITED = "awaited of a stack before; what changes is known then"
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
 _LOOKS = {"Delay": 2, "MaxAttempts": 300}
@@ -134,14 +138,23 @@ def _additions(template: Template) -> Iterator[ResourceChange]:
 
 
 def _changes(cloudformation: Any, request: Mapping[str, Any]) -> Iterator[ResourceChange]:
-    """Ask CloudFormation what an update would do, by a change set that nobody executes."""
-    which = {"StackName": request["StackName"], "ChangeSetName": _PREVIEW}
-    cloudformation.delete_change_set(**which)  # that of a preview that was killed
-    cloudformation.create_change_set(**request, ChangeSetName=_PREVIEW, ChangeSetType="UPDATE")
+    """Ask CloudFormation what an update would do, by a change set of our own that nobody executes."""
+    which = {"StackName": request["StackName"], "ChangeSetName": f"{_PREVIEW}-{uuid4().hex}"}
+    _delete_left_behind(cloudformation, request["StackName"])
     try:
+        cloudformation.create_change_set(**request | which, ChangeSetType="UPDATE")
         yield from _described(cloudformation, which)
     finally:
         cloudformation.delete_change_set(**which)
+
+
+def _delete_left_behind(cloudformation: Any, stack: str) -> None:
+    """Delete the change sets of previews that were killed; a stack can have only so many."""
+    before = datetime.now(UTC) - _LEFT_BEHIND
+    pages = cloudformation.get_paginator("list_change_sets").paginate(StackName=stack)
+    for found in [one for page in pages for one in page["Summaries"]]:
+        if found["ChangeSetName"].startswith(_PREVIEW) and found["CreationTime"] < before:
+            cloudformation.delete_change_set(StackName=stack, ChangeSetName=found["ChangeSetName"])
 
 
 def _described(cloudformation: Any, which: Mapping[str, str]) -> Iterator[ResourceChange]:

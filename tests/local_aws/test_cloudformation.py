@@ -586,6 +586,10 @@ def test_a_change_set_sees_what_a_parameter_changes(stacks, client, name):
     stacks.create_change_set(**given, ChangeSetName="later", ChangeSetType="UPDATE", Parameters=later)
     described = stacks.describe_change_set(StackName=name, ChangeSetName="later")
     assert told(described) == {"A": ("Modify", "AWS::SQS::Queue", "False")}
+    with pytest.raises(ClientError, match="already exists"):
+        stacks.create_change_set(**given, ChangeSetName="later", ChangeSetType="UPDATE", Parameters=later)
+    (listed,) = stacks.list_change_sets(StackName=name)["Summaries"]
+    assert (listed["ChangeSetName"], listed["StackName"]) == ("later", name)
     stacks.delete_change_set(StackName=name, ChangeSetName="later")
     with pytest.raises(ClientError) as caught:
         stacks.describe_change_set(StackName=name, ChangeSetName="later")

@@ -25,6 +25,12 @@ class ChangeSetNotFoundError(CloudFormationError):
     code = "ChangeSetNotFound"
 
 
+class ChangeSetExistsError(CloudFormationError):
+    """The refusal of a change set's name that another one of the stack has."""
+
+    code = "AlreadyExistsException"
+
+
 class InvalidChangeSetStatusError(CloudFormationError):
     """The refusal to execute a change set that cannot be."""
 
@@ -43,6 +49,7 @@ def apply() -> None:
     for name, answer in (
         ("describe_change_set", _answer_description),
         ("delete_change_set", _answer_deletion),
+        ("list_change_sets", _answer_list),
         # In the cloud a change set without changes is made, and has failed.
         ("_validate_different_update", lambda *_: None),
     ):
@@ -75,6 +82,9 @@ def _create(
 ) -> tuple[str, str]:
     check_parameters(Stack.parse_template(template), parameters)
     stack = _stack_for(backend, stack_name, change_set_name, change_set_type)
+    present = _lookup(backend, change_set_name, stack.stack_id)
+    if present and present.execution_status != "EXECUTE_COMPLETE":
+        raise ChangeSetExistsError(f"ChangeSet {change_set_name} already exists for stack {stack.name}")
     resources: LiveResources = stack.resource_map  # type: ignore[assignment]
     # Tags that nobody mentions stay.
     wanted_tags = tags or None
@@ -233,3 +243,11 @@ def _answer_deletion(response: Any) -> ActionResult:
         response._get_param("ChangeSetName"), response._get_param("StackName")
     )
     return ActionResult({})
+
+
+def _answer_list(response: Any) -> ActionResult:
+    backend = response.cloudformation_backend
+    stack = backend.get_stack(response._get_param("StackName"))
+    return ActionResult(
+        {"Summaries": [one for one in backend.change_sets.values() if one.stack_id == stack.stack_id]}
+    )

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deploy import planning
+from deploy.code import EarlierCode
+from deploy.code_bucket import Deployment
+from deploy.environment import Environment
+from deploy.planning import Plan, draw_plan
+from deploy.stacks import bring_about, delete_stack
+from deploy.templates import Template, read_template, stack_name
+from tests.deploy.conftest import Client
+from vigil.aws import Aws
+
+TEMPLATE = """
+Parameters:
+  Environment:
+    Type: String
+  Seconds:
+    Type: Number
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: !Ref Environment
+      VisibilityTimeout: !Ref Seconds
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Template:
+    (tmp_path / "queue.yaml").write_text(TEMPLATE)
+    return read_template("queue", tmp_path)
+
+
+@pytest.fixture
+def stack(client: Client, template: Template) -> Iterator[str]:
+    """The stack of an environment that is to be changed."""
+    environment = f"p-{uuid4().hex[:8]}"
+    name, cloudformation = stack_name(environment, template.name), client("cloudformation")
+    bring_about(cloudformation, environment, template, {"Seconds": "1"}, 0.05)
+    yield name
+    delete_stack(cloudformation, name, 0.05)
+
+
+@pytest.fixture
+def draw(aws: Aws, stack: str, template: Template, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Plan]:
+    """Draw the plan of that change."""
+    monkeypatch.setattr(planning, "templates_of", lambda _: [template])
+    environment = Environment(
+        name=stack.split("-", 1)[1].removesuffix("-queue"),
+        account="123456789012",
+        region="eu-west-1",
+        parameters={"Seconds": 2},
+    )
+    return lambda: draw_plan(aws, environment, EarlierCode(Deployment("any", {})))
+
+
+def change_sets(client: Client, stack: str) -> list[str]:
+    found = client("cloudformation").list_change_sets(StackName=stack)["Summaries"]
+    return [one["ChangeSetName"] for one in found]
+
+
+def test_two_people_may_look_at_what_would_be_done_at_the_same_time(client, stack, draw, monkeypatch):
+    described, of_the_other = planning._described, []
+
+    def described_after_the_other(*given: Any) -> Iterator[Any]:
+        monkeypatch.setattr(planning, "_described", described)
+        of_the_other.append(draw())
+        return described(*given)
+
+    monkeypatch.setattr(planning, "_described", described_after_the_other)
+    plan = draw()
+    assert [change.name for change in plan.stacks[0].resources] == ["Queue"]
+    assert of_the_other == [plan]
+    assert change_sets(client, stack) == []
+
+
+def test_a_preview_that_was_killed_is_in_nobodys_way_and_cleared_away_later(
+    client, stack, draw, template, monkeypatch
+):
+    for name in ("vigil-preview-killed", "of-somebody"):
+        client("cloudformation").create_change_set(
+            StackName=stack,
+            ChangeSetName=name,
+            ChangeSetType="UPDATE",
+            TemplateBody=template.body,
+            Parameters=[
+                {"ParameterKey": "Environment", "ParameterValue": "any"},
+                {"ParameterKey": "Seconds", "ParameterValue": "3"},
+            ],
+        )
+    plan = draw()
+    assert sorted(change_sets(client, stack)) == ["of-somebody", "vigil-preview-killed"]
+    monkeypatch.setattr(planning, "_LEFT_BEHIND", timedelta(0))
+    assert draw() == plan
+    assert change_sets(client, stack) == ["of-somebody"]
