@@ -1,15 +1,14 @@
 """The end of an environment: nothing that is billed is left, or only what was asked to be kept.
 
 First Airflow goes, which would begin new things; then what it began - training stacks, jobs, endpoints,
-models - and then the stacks, in the reverse of their order. What an environment began is found by its tag, or
-by the role that it runs as: names are the user's. What stacks keep on purpose is found by its tag, too: a
-stack that is gone names nothing any more, and a teardown that was killed is just run again.
+models - and then the stacks, in the reverse of their order. What stacks keep on purpose is found by its tag,
+and logs by how their names begin: a stack that is gone names nothing any more, and a teardown that was killed
+is just run again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from deploy.code_bucket import CodeBucket
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, known_values, templates_of
+from deploy.sagemaker_work import SageMakerWork
 from deploy.stacks import ENVIRONMENT_TAG, delete_stack, find_stack
 from deploy.templates import stack_name
 from vigil.aws import Aws, error_code
@@ -30,9 +30,6 @@ _TRAINING_STACK_TAG = "vigil:training-stack"
 _DELETED_AT_ONCE = 1000
 _KEY_WAIT_DAYS = 7
 _ENDING = "PendingDeletion"
-# In motion, AWS lets nobody delete an endpoint.
-_IN_MOTION = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack"})
-_ENDPOINT_LIMIT_S = 3600
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,8 @@ class Teardown:
             self._delete_stack_of(AIRFLOW)
             self._end_training_stacks()
             if "SageMakerRoleArn" in values:
-                self._end_what_runs_as(values["SageMakerRoleArn"])
+                sagemaker, role = self.aws.client("sagemaker"), values["SageMakerRoleArn"]
+                SageMakerWork(sagemaker, role, self.tell, self.poll_s).end()
             if not self.keep_data:
                 self._empty_registry(values)
             for template in reversed(templates_of(self.environment)):
@@ -77,7 +75,7 @@ class Teardown:
         if not self.keep_data:
             self._delete_snapshots()
             self._delete_buckets_and_key()
-        self._delete_what_lay_in_no_stack(values)
+        self._delete_what_lay_in_no_stack()
         return self.what_is_left()
 
     def _deployments_kept_out(self, values: dict[str, str]) -> AbstractContextManager[None]:
@@ -129,44 +127,6 @@ class Teardown:
                 if ours and _TRAINING_STACK_TAG in tags and stack["StackStatus"] != "DELETE_COMPLETE":
                     self.tell(f"ending the training stack {stack['StackName']}")
                     delete_stack(cloudformation, stack["StackId"], self.poll_s)
-
-    def _end_what_runs_as(self, role: str) -> None:
-        sagemaker = self.aws.client("sagemaker")
-        for kind in ("training", "processing"):
-            for name in _running_jobs(sagemaker, kind):
-                job = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name})
-                if job["RoleArn"] == role:
-                    self.tell(f"stopping the {kind} job {name}")
-                    getattr(sagemaker, f"stop_{kind}_job")(**{f"{kind.title()}JobName": name})
-        models = {name for name in _names(sagemaker, "model") if _role_of(sagemaker, name) == role}
-        for name in _running_jobs(sagemaker, "transform"):
-            if sagemaker.describe_transform_job(TransformJobName=name)["ModelName"] in models:
-                self.tell(f"stopping the transform job {name}")
-                sagemaker.stop_transform_job(TransformJobName=name)
-        self._delete_endpoints_of(sagemaker, models)
-        for name in sorted(models):
-            sagemaker.delete_model(ModelName=name)
-
-    def _delete_endpoints_of(self, sagemaker: Any, models: set[str]) -> None:
-        configs = set(_names(sagemaker, "endpoint_config"))
-        configs = {name for name in configs if _models_of(sagemaker, name) & models}
-        for name in _names(sagemaker, "endpoint"):
-            if sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"] in configs:
-                self.tell(f"deleting the endpoint {name}")
-                self._wait_for_endpoint(sagemaker, name)
-                sagemaker.delete_endpoint(EndpointName=name)
-        for name in sorted(configs):
-            sagemaker.delete_endpoint_config(EndpointConfigName=name)
-
-    def _wait_for_endpoint(self, sagemaker: Any, name: str) -> None:
-        deadline = time.monotonic() + _ENDPOINT_LIMIT_S
-        while (status := sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]) in _IN_MOTION:
-            if time.monotonic() > deadline:
-                raise DeployError(
-                    f"The endpoint {name} has been {status} for an hour, and cannot be deleted: look at it "
-                    "in SageMaker, and destroy again."
-                )
-            time.sleep(self.poll_s)
 
     def _empty_registry(self, values: dict[str, str]) -> None:
         group = values.get("ModelPackageGroupArn")
@@ -222,14 +182,13 @@ class Teardown:
         self.aws.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=_KEY_WAIT_DAYS)
         self.tell(f"the key {key} will be gone in {_KEY_WAIT_DAYS} days; nothing is billed for it")
 
-    def _delete_what_lay_in_no_stack(self, values: dict[str, str]) -> None:
+    def _delete_what_lay_in_no_stack(self) -> None:
         if self.environment.database_connection_from:
             self.aws.client("secretsmanager").delete_secret(
                 SecretId=self.environment.secret_name, ForceDeleteWithoutRecovery=True
             )
         self._delete_logs(f"airflow-vigil-{self.environment.name}-")
-        if "DatabaseClusterArn" in values and "DatabaseClusterArn" not in self.environment.parameters:
-            self._delete_logs(f"/aws/rds/cluster/{values['DatabaseClusterArn'].rpartition(':')[2]}/")
+        self._delete_logs(f"/aws/rds/cluster/{stack_name(self.environment.name, 'database')}-cluster-")
 
     def _delete_logs(self, prefix: str) -> None:
         """Delete the log groups of a prefix, but none of an environment whose name goes on after it."""
@@ -242,25 +201,3 @@ class Teardown:
 
 def _key_state(kms: Any, key: str) -> str:
     return str(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
-
-
-def _running_jobs(sagemaker: Any, kind: str) -> list[str]:
-    pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(StatusEquals="InProgress")
-    what = kind.title()
-    return [job[f"{what}JobName"] for page in pages for job in page[f"{what}JobSummaries"]]
-
-
-def _names(sagemaker: Any, kind: str) -> Iterator[str]:
-    what = "".join(part.title() for part in kind.split("_"))
-    pages = sagemaker.get_paginator(f"list_{kind}s").paginate()
-    for page in pages:
-        yield from [one[f"{what}Name"] for one in page[f"{what}s"]]
-
-
-def _role_of(sagemaker: Any, model: str) -> str:
-    return str(sagemaker.describe_model(ModelName=model).get("ExecutionRoleArn", ""))
-
-
-def _models_of(sagemaker: Any, config: str) -> set[str]:
-    answer = sagemaker.describe_endpoint_config(EndpointConfigName=config)
-    return {variant["ModelName"] for variant in answer["ProductionVariants"] if "ModelName" in variant}

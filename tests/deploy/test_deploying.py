@@ -18,7 +18,7 @@ from deploy.errors import DeployError
 from deploy.packaging import build_package
 from deploy.planning import draw_plan, known_values, templates_of
 from deploy.teardown import Teardown
-from deploy.templates import ORDER
+from deploy.templates import ORDER, stack_name
 from vigil.aws import Aws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -225,19 +225,36 @@ def test_while_somebody_deploys_nothing_is_torn_down(deployer, project):
     assert end.what_is_left() == before
 
 
-def test_a_teardown_deletes_no_logs_of_an_environment_whose_name_goes_on(deployer):
-    logs = deployer.aws.client("logs")
-    own = f"airflow-vigil-{deployer.environment.name}-Task"
-    other = f"airflow-vigil-{deployer.environment.name}-eu-Task"
-    for name in (own, other):
-        logs.create_log_group(logGroupName=name)
+def test_a_teardown_deletes_the_logs_of_airflow_and_database_and_none_of_an_environment_that_begins_alike(
+    deployer,
+):
+    logs, name = deployer.aws.client("logs"), deployer.environment.name
+    groups = ("airflow-vigil-{}-Task", "/aws/rds/cluster/vigil-{}-database-cluster-1a2b/error")
+    for group in groups:
+        for environment in (name, f"{name}-2"):
+            logs.create_log_group(logGroupName=group.format(environment))
     Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1).tear_down()
-    prefix = f"airflow-vigil-{deployer.environment.name}"
-    left = [
-        group["logGroupName"] for group in logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
-    ]
-    logs.delete_log_group(logGroupName=other)
-    assert left == [other]
+    present = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
+    assert not present & {group.format(name) for group in groups}
+    for group in groups:
+        logs.delete_log_group(logGroupName=group.format(f"{name}-2"))
+
+
+def test_a_database_that_is_gone_already_keeps_nothing_from_being_torn_down(aws, environment, told):
+    cloudformation, stack = aws.client("cloudformation"), stack_name(environment.name, "database")
+    arn = f"arn:aws:rds:eu-west-1:123456789012:cluster:{environment.name}"
+    content = {
+        "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {"DatabaseClusterArn": {"Value": arn}},
+    }
+    cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(content))
+    own = {
+        "leave_out": environment.leave_out - {"database"} | {"storage"},
+        "database_connection_from": None,
+    }
+    end = Teardown(environment.model_copy(update=own), aws, told.append, poll_s=0.1)
+    assert end.tear_down() == []
+    assert f"deleting the stack {stack}" in told
 
 
 def digests(deployment: Deployment) -> dict[str, str]:
@@ -266,6 +283,9 @@ def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
     assert {stack["StackName"] for stack in there} == stacks
     free = protected.model_copy(update={"parameters": protected.parameters | {"DeletionProtection": "false"}})
     Deployer(free, aws, told.append, poll_s=0.1).deploy(packed(project))
+    cluster = known_values(aws, free)["DatabaseClusterArn"].rpartition(":")[2]
+    logs, log_group = aws.client("logs"), f"/aws/rds/cluster/{cluster}/error"
+    logs.create_log_group(logGroupName=log_group)
 
     def dies(line: str) -> None:
         if "deleting the snapshot" in line:
@@ -274,6 +294,7 @@ def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
     with pytest.raises(KeyboardInterrupt):
         Teardown(free, aws, dies, poll_s=0.1).tear_down()
     assert Teardown(free, aws, told.append, poll_s=0.1).tear_down() == []
+    assert not logs.describe_log_groups(logGroupNamePrefix=log_group)["logGroups"]
     clusters = aws.client("rds").describe_db_clusters()["DBClusters"]
     assert not [one for one in clusters if environment.name in one["DBClusterIdentifier"]]
     snapshots = aws.client("rds").describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
