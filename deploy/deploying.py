@@ -68,7 +68,7 @@ class Deployer:
             present = self._code_bucket()
             if present:
                 alone.enter_context(present.locked(self.take_over))
-            values = dict(self.environment.parameters)
+            values = self.environment.given_values
             for template in templates_of(self.environment):
                 if template.name != AIRFLOW:
                     values |= self._bring_about(template.name, values)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
+import boto3
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from deploy.errors import DeployError
 from vigil.settings import explain
+from vigil.training.images import amazon_accounts
 
 FOLDER = Path(__file__).parent / "environments"
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,15}")
@@ -81,9 +84,24 @@ class Environment(BaseModel):
         return by_endpoints or is_private if self.wheels is None else self.wheels
 
     @property
+    def given_values(self) -> dict[str, str]:
+        """Return what templates are given before there is any stack: the parameters, and what we know."""
+        return {"ImageRepositoryArns": ",".join(amazon_repositories(self.region)), **self.parameters}
+
+    @property
     def secret_name(self) -> str:
         """Return the name of the secret that holds the database connection."""
         return f"vigil/{self.name}/connections/vigil_database"
+
+
+@cache
+def amazon_repositories(region: str) -> tuple[str, ...]:
+    """Return the repositories that hold Amazon's own images in a region, as a policy names them."""
+    partition_of = boto3.session.Session().get_partition_for_region
+    return tuple(
+        f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/*"
+        for account in amazon_accounts(region)
+    )
 
 
 def load_environment(name: str, folder: Path = FOLDER) -> Environment:

@@ -81,8 +81,8 @@ def templates_of(environment: Environment) -> list[Template]:
 
 
 def known_values(aws: Aws, environment: Environment) -> dict[str, str]:
-    """Return what templates can be given: the environment's parameters, and outputs of stacks there are."""
-    values = dict(environment.parameters)
+    """Return what templates can be given: by the environment, and as outputs of the stacks there are."""
+    values = environment.given_values
     for template in templates_of(environment):
         values |= outputs_of(aws.client("cloudformation"), stack_name(environment.name, template.name))
     return values

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from deploy.environment import Environment
 from deploy.stacks import stack_request
 from deploy.templates import FOLDER, ORDER, read_template
 from tests.deploy.policies import (
+    STACK_TEMPLATES,
     TEMPLATES,
     Statement,
     actions_of,
@@ -112,6 +115,28 @@ def test_a_role_is_passed_to_a_named_service_only():
         assert actions_of(statement) == ["iam:PassRole"], place
         assert "iam:PassedToService" in statement["Condition"]["StringEquals"], place
         assert "*" not in listed(statement["Resource"]), place
+
+
+def test_images_come_from_the_account_and_from_registries_that_are_named():
+    own = "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${ImageRepositoryPrefix}*"
+    pulling = [one for _, one in allowing() if "ecr:BatchGetImage" in actions_of(one)]
+    assert [one["Resource"] for one in pulling] == [{"Fn::Sub": own}, {"Ref": "ImageRepositoryArns"}]
+    assert template("roles").content["Parameters"]["ImageRepositoryArns"]["Default"] == ""
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1", "us-gov-west-1", "eu-south-2", "xx-new-1"])
+def test_a_deployment_names_the_registries_that_amazons_images_lie_in(region):
+    images = yaml.safe_load((STACK_TEMPLATES.parent / "images.yaml").read_text(encoding="utf-8"))
+    wanted = {regions[region] for regions in images["accounts"].values() if region in regions}
+    environment = Environment(name="any", account="123456789012", region=region)
+    told = environment.given_values["ImageRepositoryArns"]
+    arns = [arn.split(":") for arn in told.split(",") if arn]
+    assert {account for *_, account, _ in arns} == wanted
+    partitions = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
+    partition = next((one for begin, one in partitions.items() if region.startswith(begin)), "aws")
+    assert {tuple(arn[:4]) for arn in arns} <= {("arn", partition, "ecr", region)}
+    own = environment.model_copy(update={"parameters": {"ImageRepositoryArns": "arn:own"}})
+    assert own.given_values["ImageRepositoryArns"] == "arn:own"
 
 
 def test_a_service_takes_up_a_role_for_this_account_only():

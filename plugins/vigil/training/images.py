@@ -55,6 +55,11 @@ def image_uri(name: str, version: str, region: str) -> str:
     return f"{account}.dkr.ecr.{region}.{domain}/{name}:{tag}"
 
 
+def amazon_accounts(region: str) -> list[str]:
+    """Return the accounts that keep Amazon's own images in a region; none where none is known."""
+    return sorted({regions[region] for regions in _known_images()["accounts"].values() if region in regions})
+
+
 def refuse_strange_image(uri: str, account: str, what: str) -> None:
     """Refuse an image that neither this account nor Amazon keeps: it would run with the role of the jobs.
 
