@@ -30,7 +30,7 @@ from deploy.code_bucket import (
 from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, VERSION_PARAMETERS, exists, known_values, templates_of
-from deploy.stacks import bring_about, change_parameters
+from deploy.stacks import bring_about, change_parameters, outputs_of, tag_list
 from deploy.templates import read_template, stack_name
 from vigil.aws import Aws
 from vigil.settings import parse_connection
@@ -133,12 +133,18 @@ class Deployer:
         return bucket.record(files, datetime.now(UTC))
 
     def _update_airflow(self, versions: Mapping[str, str], values: Mapping[str, str] | None) -> None:
+        name, cloudformation = stack_name(self.environment.name, AIRFLOW), self.aws.client("cloudformation")
         if values is not None:
             self._bring_about(AIRFLOW, {**values, **versions})
-            return
-        self.tell(f"{AIRFLOW}: changing the versions of what it starts with")
-        name = stack_name(self.environment.name, AIRFLOW)
-        change_parameters(self.aws.client("cloudformation"), name, versions, self.poll_s)
+        else:
+            self.tell(f"{AIRFLOW}: changing the versions of what it starts with")
+            change_parameters(cloudformation, name, versions, self.poll_s)
+        # A stack's tags do not reach an Amazon MWAA environment.
+        tags = tag_list(self.environment.name, self.environment.tags)
+        self.aws.client("mwaa").tag_resource(
+            ResourceArn=outputs_of(cloudformation, name)["EnvironmentArn"],
+            Tags={tag["Key"]: tag["Value"] for tag in tags},
+        )
 
     def _bring_about(self, template: str, values: Mapping[str, str]) -> dict[str, str]:
         self.tell(f"{template}: bringing about")
@@ -171,7 +177,8 @@ class Deployer:
                 f"{variable} is not set: the environment {self.environment.name} takes the database "
                 "connection from it. Set it to mysql://user:password@host:port/schema."
             )
-        write_secret(self.aws, self.environment.secret_name, connection_secret(text, variable))
+        tags = tag_list(self.environment.name, self.environment.tags)
+        write_secret(self.aws, self.environment.secret_name, connection_secret(text, variable), tags)
         self.tell(f"the secret {self.environment.secret_name} holds the connection")
 
 
@@ -201,16 +208,17 @@ def connection_secret(text: str, name: str) -> str:
     return json.dumps(secret, sort_keys=True)
 
 
-def write_secret(aws: Aws, name: str, text: str) -> None:
+def write_secret(aws: Aws, name: str, text: str, tags: list[dict[str, str]]) -> None:
     """Create a secret, or change it where it says something else."""
     secrets = aws.client("secretsmanager")
     try:
         present = secrets.get_secret_value(SecretId=name)["SecretString"]
     except secrets.exceptions.ResourceNotFoundException:
-        secrets.create_secret(Name=name, SecretString=text)
+        secrets.create_secret(Name=name, SecretString=text, Tags=tags)
         return
     if present != text:
         secrets.put_secret_value(SecretId=name, SecretString=text)
+    secrets.tag_resource(SecretId=name, Tags=tags)
 
 
 def _versions(files: Mapping[str, StoredFile]) -> dict[str, str]:

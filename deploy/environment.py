@@ -50,7 +50,8 @@ class Environment(BaseModel):
             that of Amazon RDS, fetched at every deployment.
         wheels: pack what requirements.txt names with the plugins, for processes without a way to PyPI; by
             default where the network reaches AWS by endpoints only, or Airflow's page is private.
-        tags: put onto every stack and what lies in it.
+        tags: put onto every stack and what lies in it, the Amazon MWAA environment, and the secret of a
+            database that you have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -135,11 +135,13 @@ def stack_request(
         "TemplateBody": template.body,
         "Capabilities": list(CAPABILITIES),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        "Tags": [
-            {"Key": key, "Value": value}
-            for key, value in {**(tags or {}), ENVIRONMENT_TAG: environment}.items()
-        ],
+        "Tags": tag_list(environment, tags or {}),
     }
+
+
+def tag_list(environment: str, tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return tags as most services take them, the environment's among them."""
+    return [{"Key": key, "Value": value} for key, value in {**tags, ENVIRONMENT_TAG: environment}.items()]
 
 
 def find_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:

@@ -126,6 +126,11 @@ def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer
         "schema": "events",
     }
     assert not any("not/shown" in line for line in told)
+    tags = secrets.describe_secret(SecretId=deployer.environment.secret_name)["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {
+        "team": "data",
+        "vigil:environment": deployer.environment.name,
+    }
 
 
 def test_migrations_go_before_what_airflow_starts_with_then_sql_then_dags_and_deletions_last(

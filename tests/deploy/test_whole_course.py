@@ -118,6 +118,7 @@ def person(tmp_path: Path, local_aws: str, blank_database: Database) -> Iterator
     environments = checkout / "deploy" / "environments"
     environment = yaml.safe_load((environments / "embedded.yaml").read_text())
     environment |= {"endpoint": local_aws, "database_connection_from": "COURSE_DATABASE"}
+    environment |= {"tags": {"team": "data"}}
     (environments / f"{NAME}.yaml").write_text(yaml.safe_dump(environment))
     someone = Person(checkout, local_aws, blank_database)
     yield someone
@@ -131,6 +132,8 @@ def test_deploy_run_change_deploy_again_roll_back_and_tear_down(person, blank_da
     assert "window_counts" in tables(blank_database)
     assert person.runs("check_setup") == "success"
     assert "Nothing differs" in person.types("deploy")
+    tags = person.mwaa.get_environment(Name=f"vigil-{NAME}")["Environment"]["Tags"]
+    assert tags == {"team": "data", "vigil:environment": NAME}
     assert "ok    Amazon MWAA" in person.types("doctor")
 
     dag = person.checkout / "dags" / "detect_anomalies.py"
