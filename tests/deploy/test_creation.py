@@ -168,10 +168,12 @@ def test_the_rest_is_made_from_what_was_made_before_and_leaves_nothing(client, e
     assert not left & set(topics)
 
 
-def test_a_database_is_encrypted_private_and_a_connection_of_airflows(
+def test_a_database_is_encrypted_private_in_the_zones_wanted_and_a_connection_of_airflows(
     client, environment, storage, local_aws, monkeypatch
 ):
-    network = make(client, environment, "network", Egress="nat")
+    network = make(client, environment, "network", Egress="nat", AvailabilityZones="eu-west-1b,eu-west-1c")
+    subnets = in_vpc(client, network["VpcId"])["subnets"]
+    assert sorted(one["AvailabilityZone"][-1] for one in subnets) == ["b", "b", "c", "c"]
     known = network | storage
     outputs = make(client, environment, "database", **known)
     assert make(client, environment, "database", **known) == outputs
