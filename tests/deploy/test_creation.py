@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -200,6 +201,11 @@ def test_a_database_is_encrypted_private_in_the_zones_wanted_and_a_connection_of
     assert (database.host, database.port) == (outputs["DatabaseEndpoint"], 3306)
     assert (database.user, database.name, len(database.password)) == ("vigil", "vigil", 40)
     assert database.ca_file == str(include_dir() / "certificates/rds-global-bundle.pem")
+
+    secrets, told = client("secretsmanager"), {"SecretId": outputs["DatabaseSecretArn"]}
+    secret = json.loads(secrets.get_secret_value(**told)["SecretString"])
+    secrets.put_secret_value(**told, SecretString=json.dumps(secret | {"password": "changed"}))
+    assert open_database(load_settings()).password == "changed", "the next task logs in anew"
 
     with pytest.raises(DeployError, match="Cannot delete protected Cluster"):
         remove(client, environment, "database")

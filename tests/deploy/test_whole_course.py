@@ -132,6 +132,8 @@ def test_deploy_run_change_deploy_again_roll_back_and_tear_down(person, blank_da
     assert "window_counts" in tables(blank_database)
     assert person.runs("check_setup") == "success"
     assert "Nothing differs" in person.types("deploy")
+    switched = person.asks_airflow("PATCH", "/dags/report_metrics", {"is_paused": False})
+    assert switched["is_paused"] is False
     tags = person.mwaa.get_environment(Name=f"vigil-{NAME}")["Environment"]["Tags"]
     assert tags == {"team": "data", "vigil:environment": NAME}
     assert "ok    Amazon MWAA" in person.types("doctor")
