@@ -72,7 +72,7 @@ class Deployer:
             for template in templates_of(self.environment):
                 if template.name != AIRFLOW:
                     values |= self._bring_about(template.name, values)
-            self._write_connection()
+            self._write_connection(values)
             bucket = self._existing_code_bucket()
             if not present:
                 alone.enter_context(bucket.locked(self.take_over))
@@ -166,7 +166,7 @@ class Deployer:
         runs = AirflowRuns(self.aws.client("mwaa"), f"vigil-{self.environment.name}", self.poll_s)
         runs.run_to_its_end(MIGRATION_DAG, f"deploy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}", {"up_to": newest})
 
-    def _write_connection(self) -> None:
+    def _write_connection(self, values: Mapping[str, str]) -> None:
         """Write the connection to a database of one's own into its secret, if it says something else."""
         variable = self.environment.database_connection_from
         if not variable:
@@ -178,7 +178,9 @@ class Deployer:
                 "connection from it. Set it to mysql://user:password@host:port/schema."
             )
         tags = tag_list(self.environment.name, self.environment.tags)
-        write_secret(self.aws, self.environment.secret_name, connection_secret(text, variable), tags)
+        write_secret(
+            self.aws, self.environment.secret_name, connection_secret(text, variable), values["KeyArn"], tags
+        )
         self.tell(f"the secret {self.environment.secret_name} holds the connection")
 
 
@@ -208,16 +210,16 @@ def connection_secret(text: str, name: str) -> str:
     return json.dumps(secret, sort_keys=True)
 
 
-def write_secret(aws: Aws, name: str, text: str, tags: list[dict[str, str]]) -> None:
-    """Create a secret, or change it where it says something else."""
+def write_secret(aws: Aws, name: str, text: str, key: str, tags: list[dict[str, str]]) -> None:
+    """Create a secret, or change it where it says something else or is encrypted with another key."""
     secrets = aws.client("secretsmanager")
     try:
         present = secrets.get_secret_value(SecretId=name)["SecretString"]
     except secrets.exceptions.ResourceNotFoundException:
-        secrets.create_secret(Name=name, SecretString=text, Tags=tags)
+        secrets.create_secret(Name=name, SecretString=text, KmsKeyId=key, Tags=tags)
         return
-    if present != text:
-        secrets.put_secret_value(SecretId=name, SecretString=text)
+    if (present, secrets.describe_secret(SecretId=name).get("KmsKeyId")) != (text, key):
+        secrets.update_secret(SecretId=name, SecretString=text, KmsKeyId=key)
     secrets.tag_resource(SecretId=name, Tags=tags)
 
 

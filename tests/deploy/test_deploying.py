@@ -112,8 +112,10 @@ def test_what_a_stack_before_it_will_tell_keeps_no_stack_from_being_planned(
     assert [change.name for change in waiting.resources] == ["NewArn"]
 
 
-def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer, project, told):
-    deployer.deploy(packed(project))
+def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer, project, told, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setenv("VIGIL_TEST_DATABASE", CONNECTION.replace("not/shown", "before"))
+        deployer.deploy(packed(project))
     deployer.deploy(packed(project))
     secrets = deployer.aws.client("secretsmanager")
     secret = json.loads(secrets.get_secret_value(SecretId=deployer.environment.secret_name)["SecretString"])
@@ -126,8 +128,9 @@ def test_the_database_connection_lies_in_the_secret_and_is_told_nowhere(deployer
         "schema": "events",
     }
     assert not any("not/shown" in line for line in told)
-    tags = secrets.describe_secret(SecretId=deployer.environment.secret_name)["Tags"]
-    assert {tag["Key"]: tag["Value"] for tag in tags} == {
+    described = secrets.describe_secret(SecretId=deployer.environment.secret_name)
+    assert described["KmsKeyId"] == known_values(deployer.aws, deployer.environment)["KeyArn"]
+    assert {tag["Key"]: tag["Value"] for tag in described["Tags"]} == {
         "team": "data",
         "vigil:environment": deployer.environment.name,
     }
