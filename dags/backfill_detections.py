@@ -10,6 +10,9 @@ airflow backfill create --dag-id backfill_detections --max-active-runs 1
     --from-date 2026-11-01 --to-date 2026-11-14
 ```
 
+Where there is no command line, as on Amazon MWAA: *Trigger*, *Backfill* on this page, or `POST /backfills`
+of the REST API.
+
 A backfill run judges its whole day again. Verdicts of other model versions stay beside the new ones. Days of
 many windows (`bulk.above_windows` in the pipeline file) are judged by Batch Transform.
 

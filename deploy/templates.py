@@ -128,9 +128,11 @@ def vigil_settings(known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _resolve(option: str, value: Any, values: Mapping[str, str]) -> str:
-    """Work out a literal, a reference to a parameter, or a text with such references."""
+    """Work out a literal, a reference to a parameter, a text with such references, or none."""
     try:
         match value:
+            case {"Fn::If": [_, given, {"Ref": "AWS::NoValue"}]}:
+                return _resolve(option, given, values)
             case {"Ref": name}:
                 return values[name]
             case {"Fn::Sub": str(text)}:
@@ -138,5 +140,7 @@ def _resolve(option: str, value: Any, values: Mapping[str, str]) -> str:
     except KeyError as error:
         raise DeployError(f"The option {option} needs {error.args[0]}, which no stack has told.") from error
     if isinstance(value, dict | list):
-        raise DeployError(f"airflow.yaml: {option} must be a text, !Ref or !Sub, not {json.dumps(value)}.")
+        raise DeployError(
+            f"airflow.yaml: {option} must be a text, !Ref, !Sub, or !If one or none, not {json.dumps(value)}."
+        )
     return str(value)

@@ -11,11 +11,11 @@ from vigil.settings import Settings, parse_settings
 
 KNOWN = {**SOME_PARAMETERS, "BucketName": "the-bucket", "Environment": "prod"}
 # Settings that are the same everywhere, or are found out.
-NOT_SET = {"alert_link", "aws_conn_id", "database_conn_id", "poll_interval_s"}
+NOT_SET = {"aws_conn_id", "database_conn_id", "poll_interval_s"}
 
 
 def test_it_sets_every_setting_that_differs_by_environment():
-    settings = vigil_settings(KNOWN)
+    settings = vigil_settings({**KNOWN, "AlertLink": "https://graphs.example/{series}"})
     assert settings.keys() == Settings.model_fields.keys() - NOT_SET
     parsed = parse_settings(settings)
     assert parsed.bucket == "the-bucket"
@@ -34,6 +34,7 @@ def test_its_defaults_are_those_of_the_settings():
 
 
 def test_an_empty_parameter_leaves_its_option_out():
+    assert "alert_link" not in vigil_settings(KNOWN)
     assert "database_ca_file" in vigil_settings(KNOWN)
     assert "database_ca_file" not in vigil_settings({**KNOWN, "DatabaseCaFile": ""})
 
