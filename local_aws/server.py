@@ -19,6 +19,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from local_aws import moto_patches
+from local_aws.alarms.service import Alarms
 from local_aws.asked import Asked, asked
 from local_aws.browsers import is_from_a_strange_page
 from local_aws.clients import Clients
@@ -33,6 +34,7 @@ from local_aws.scheduler.service import Scheduler
 from local_aws.snapshot import Snapshot
 
 HOST = "127.0.0.1"
+_EVALUATED_AFTER = ("PutMetricAlarm", "PutMetricData")
 StartResponse = Callable[..., Any]
 WsgiApplication = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
@@ -53,6 +55,7 @@ class LocalAws:
         self._moto: WsgiApplication = DomainDispatcherApplication(create_backend_app)
         self._faults = Faults()
         self._scheduler = Scheduler(url, self._snapshot.change)
+        self._alarms = Alarms(clients, self._snapshot.change)
         self._instances = Instances(state_dir, clients, self._snapshot)
         self._ec2 = _Once(lambda: moto_patches.apply_to_ec2(self._instances))
         self._cloudformation = _Once(lambda: self._open_cloudformation(clients))
@@ -67,9 +70,11 @@ class LocalAws:
         self._mwaa.resume()
         self._snapshot.start()
         self._scheduler.start()
+        self._alarms.start()
 
     def close(self) -> None:
         """End environments, jobs, endpoints and instances and keep the state."""
+        self._alarms.close()
         self._scheduler.close()
         self._mwaa.close()
         self._sagemaker.close()
@@ -106,9 +111,15 @@ class LocalAws:
             return self._moto(environ, start_response)
         with self._snapshot.change():
             answer = self._moto(environ, start_response)
-        if wanted.service == "scheduler":
-            self._scheduler.wake()
+        self._wake(wanted)
         return answer
+
+    def _wake(self, changed: Asked) -> None:
+        """Let what works beside requests look at a change."""
+        if changed.service == "scheduler":
+            self._scheduler.wake()
+        if changed.service == "monitoring":
+            self._alarms.wake(evaluate_now=changed.operation in _EVALUATED_AFTER)
 
     def _open_cloudformation(self, clients: Clients) -> None:
         moto_patches.apply_to_cloudformation(clients)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from local_aws.clients import Clients
 from local_aws.ec2.instances import Instances
-from local_aws.moto_patches import dispatch, ecr_images, events, memory, s3_conditions, s3_events, schedules
+from local_aws.moto_patches import (
+    alarms,
+    dispatch,
+    ecr_images,
+    events,
+    memory,
+    s3_conditions,
+    s3_events,
+    schedules,
+)
 
 
 def apply() -> None:
@@ -16,6 +25,7 @@ def apply() -> None:
     s3_conditions.apply()
     ecr_images.apply()
     schedules.apply()
+    alarms.apply()
 
 
 def apply_to_cloudformation(clients: Clients) -> None:

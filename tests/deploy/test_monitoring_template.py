@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from vigil.operations.publishing import publish
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 ENVIRONMENT = f"e-{uuid4().hex[:8]}"
 STACK = f"{ENVIRONMENT}-monitoring"
-TOPIC = "arn:aws:sns:eu-west-1:123456789012:operations"
+TOPIC = f"arn:aws:sns:eu-west-1:123456789012:{ENVIRONMENT}-operations"
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/vigil-image-pushes"
 PARAMETERS = {
     "Environment": ENVIRONMENT,
@@ -24,6 +25,7 @@ PARAMETERS = {
     "ImagePushQueueUrl": QUEUE,
     "ImagePushDeadLetterQueueUrl": f"{QUEUE}-dead",
 }
+LIMIT_S = 20
 Alarm = dict[str, Any]
 
 
@@ -48,12 +50,36 @@ def alarms_of(client: Any) -> dict[str, Alarm]:
     return {alarm["AlarmName"].removeprefix(f"vigil-{ENVIRONMENT}-"): alarm for alarm in found}
 
 
+@pytest.fixture(scope="module")
+def told(client: Any) -> Iterator[Callable[[], dict[str, Any]]]:
+    """The next message about the detection lag in the queue of operators."""
+    topic = client("sns").create_topic(Name=TOPIC.rsplit(":", 1)[1])["TopicArn"]
+    queue = client("sqs").create_queue(QueueName=f"{ENVIRONMENT}-operations")["QueueUrl"]
+    arn = topic.replace(":sns:", ":sqs:")
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def receive() -> dict[str, Any]:
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            received = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+            for one in received:
+                client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+                content: dict[str, Any] = json.loads(json.loads(one["Body"])["Message"])
+                if content["AlarmName"].endswith("detection-lag"):
+                    return content
+        pytest.fail("operators were told nothing of the detection lag")
+
+    yield receive
+    client("sqs").delete_queue(QueueUrl=queue)
+    client("sns").delete_topic(TopicArn=topic)
+
+
 def measured_by(metric: dict[str, Any]) -> tuple[str, frozenset[tuple[str, str]]]:
     return metric["MetricName"], frozenset((one["Name"], one["Value"]) for one in metric["Dimensions"])
 
 
 @pytest.fixture(scope="module")
-def alarms(client: Any) -> Iterator[dict[str, Alarm]]:
+def alarms(client: Any, told: Any) -> Iterator[dict[str, Alarm]]:
     """The alarms of the stack, really made."""
     client("cloudformation").create_stack(**request())
     stack = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
@@ -107,6 +133,31 @@ def test_the_lag_rings_when_nothing_is_sent_and_a_dag_that_is_off_does_not(alarm
     silence = {name: alarm["TreatMissingData"] for name, alarm in alarms.items()}
     assert [name for name, means in silence.items() if means == "breaching"] == ["detection-lag"]
     assert {silence[name] for name in silence if name.startswith("last-success-")} == {"missing"}
+
+
+def test_a_late_detection_rings_until_it_has_caught_up(
+    client: Any, told: Callable[[], dict[str, Any]], alarms: dict[str, Alarm]
+) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+
+    def report(lag: timedelta, *minutes_ago: int) -> None:
+        for minutes in minutes_ago:
+            figures = Figures(lag, timedelta(), 0, {})
+            publish(client("cloudwatch"), ENVIRONMENT, figures, now - timedelta(minutes=minutes))
+
+    silence = told()
+    assert (silence["OldStateValue"], silence["NewStateValue"]) == ("INSUFFICIENT_DATA", "ALARM")
+    assert "5 datapoints were missing and treated as [Breaching]" in silence["NewStateReason"]
+    report(timedelta(minutes=8), 6)
+    assert told()["NewStateValue"] == "OK"
+    report(timedelta(minutes=16), 6, 5, 4, 3, 2)
+    late = told()
+    assert (late["OldStateValue"], late["NewStateValue"]) == ("OK", "ALARM")
+    assert "greater than the threshold (900.0) [960.0" in late["NewStateReason"]
+    assert "Look at the runs of detect_anomalies" in late["AlarmDescription"]
+    assert late["Trigger"]["Dimensions"] == [{"name": "Environment", "value": ENVIRONMENT}]
+    report(timedelta(minutes=8), 1)
+    assert (again := told())["NewStateValue"] == "OK", again
 
 
 def test_the_dashboard_shows_every_alarm_and_metric(client: Any, alarms: dict[str, Alarm]) -> None:

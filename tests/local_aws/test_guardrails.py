@@ -229,6 +229,7 @@ def alarm(client: Any, name: str) -> Iterator[Callable[[str], None]]:
         EvaluationPeriods=1,
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",  # it keeps the state that the test sets
     )
     yield lambda state: cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
     cloudwatch.delete_alarms(AlarmNames=[name])
