@@ -13,6 +13,7 @@ outbox until SNS has taken it. Nothing needs to be cleared or run again.
 | it says | do |
 |---|---|
 | a source cannot be read | mend the source; the others were taken all the same |
+| events name series of other sources | only they were refused; find their sender, and correct it |
 | the endpoint does not answer | look at `retrain_weekly` and at the endpoint; windows wait |
 | SNS refuses | mend the topic or its permissions; the alerts go out with the next run |
 """

@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from vigil.database import Database, connected, in_transaction
 from vigil.detection.counting import count_windows
-from vigil.detection.ingesting import ingest, stored_position
+from vigil.detection.ingesting import IngestOutcome, ingest, stored_position
 from vigil.detection.retention import keep_partitions
 from vigil.detection.sources import Source
 from vigil.errors import VigilError
@@ -21,6 +21,8 @@ from vigil.settings import Settings
 
 _BATCHES_PER_RUN = 1_000
 """A source that never runs dry must not keep the others waiting for ever."""
+
+_SERIES_TOLD = 5
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +36,14 @@ class SourceOutcome:
         duplicates: events that were there already.
         too_late: events that were refused.
         malformed: messages or rows that were no events.
+        foreign: events that named a series of another source, and were refused.
     """
 
     ingested: int = 0
     duplicates: int = 0
     too_late: int = 0
     malformed: int = 0
+    foreign: int = 0
 
     def __add__(self, other: SourceOutcome) -> SourceOutcome:
         return SourceOutcome(
@@ -47,6 +51,7 @@ class SourceOutcome:
             self.duplicates + other.duplicates,
             self.too_late + other.too_late,
             self.malformed + other.malformed,
+            self.foreign + other.foreign,
         )
 
 
@@ -111,15 +116,17 @@ def _take_all(
         if outcome.overtaken:
             log.info("Another collector was faster at the source %s", source.name)
             continue
-        batch.acknowledge()
-        total += SourceOutcome(outcome.ingested, outcome.duplicates, outcome.too_late, batch.malformed)
-        _tell(source.name, total, batch.malformed)
+        batch.acknowledge(outcome.foreign_series)
+        total += SourceOutcome(
+            outcome.ingested, outcome.duplicates, outcome.too_late, batch.malformed, outcome.foreign
+        )
+        _tell(source.name, total, batch.malformed, outcome)
         if not batch.more:
             return total
     return total
 
 
-def _tell(source: str, total: SourceOutcome, malformed: int) -> None:
+def _tell(source: str, total: SourceOutcome, malformed: int, outcome: IngestOutcome) -> None:
     log.info(
         "%s: %d events ingested, %d known already, %d too late",
         source,
@@ -129,3 +136,10 @@ def _tell(source: str, total: SourceOutcome, malformed: int) -> None:
     )
     if malformed:
         log.warning("%s: %d messages or rows are no events and were left where they are", source, malformed)
+    if outcome.foreign:
+        log.warning(
+            "%s: %d events were refused, for they name series of other sources: %s",
+            source,
+            outcome.foreign,
+            ", ".join(sorted(outcome.foreign_series)[:_SERIES_TOLD]),
+        )

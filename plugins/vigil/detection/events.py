@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -108,6 +108,13 @@ class Events:
             self.occurred[wanted],
             [event_id for event_id, want in zip(self.event_ids, wanted.tolist(), strict=True) if want],
         )
+
+    def without(self, names: Collection[str]) -> Events:
+        """Return the events of all other series."""
+        if not names:
+            return self
+        places = [place for place, name in enumerate(self.names) if name in names]
+        return self.where(~np.isin(self.series, places))
 
     def windows(self) -> list[tuple[str, datetime]]:
         """Return the windows that hold these events, each once, in the order of their key."""

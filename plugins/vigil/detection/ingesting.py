@@ -7,7 +7,7 @@ collector passes them over; once it has committed, its events are visible to who
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,12 +39,16 @@ class IngestOutcome:
         ingested: events that were new.
         duplicates: events that were there already.
         too_late: events that were refused.
+        foreign: events that were refused because they named a series of another source.
+        foreign_series: these series.
         overtaken: another collector had taken the same batch; nothing was stored.
     """
 
     ingested: int = 0
     duplicates: int = 0
     too_late: int = 0
+    foreign: int = 0
+    foreign_series: frozenset[str] = frozenset()
     overtaken: bool = False
 
 
@@ -84,7 +88,7 @@ def ingest(
         now: the present time.
 
     Raises:
-        DataError: a series belongs to another source.
+        DataError: a series that the source itself names belongs to another.
     """
     work = partial(_ingest, source=source, batch=batch, taken_from=taken_from, settings=settings, now=now)
     return in_transaction(connection, work)
@@ -100,12 +104,16 @@ def _ingest(
 ) -> IngestOutcome:
     if not _hold_position(cursor, source, taken_from, now):
         return IngestOutcome(overtaken=True)
-    known = _hold_series(cursor, source, batch)
+    held = _hold_series(cursor, batch)
+    known = {series: row for series, row in held.items() if row.source == source}
+    foreign = held.keys() - known.keys()
+    _refuse_a_series_of_two(source, batch, held, foreign)
+    own = batch.events.without(foreign)
     oldest = now - settings.event_retention
-    in_time = _in_time(batch.events, known, settings, oldest)
-    events = batch.events if in_time.all() else batch.events.where(in_time)
-    refused = np.bincount(batch.events.series[~in_time], minlength=len(batch.events.names))
-    too_late = dict(zip(batch.events.names, refused.tolist(), strict=True))
+    in_time = _in_time(own, known, settings, oldest)
+    events = own if in_time.all() else own.where(in_time)
+    refused = np.bincount(own.series[~in_time], minlength=len(own.names))
+    too_late = dict(zip(own.names, refused.tolist(), strict=True))
     rows = [[*row, too_late.get(row[0], 0)] for row in _series_rows(batch, events, known, oldest, now)]
     cursor.execute(statement("detection/insert_series"), {"source": source, "series": as_json(rows)})
     if batch.watermark:
@@ -118,7 +126,13 @@ def _ingest(
         statement("detection/update_position"),
         {"source": source, "position": position_text(batch.position), "now": now},
     )
-    return IngestOutcome(ingested, len(events) - ingested, int(refused.sum()))
+    return IngestOutcome(
+        ingested=ingested,
+        duplicates=len(events) - ingested,
+        too_late=int(refused.sum()),
+        foreign=len(batch.events) - len(own),
+        foreign_series=frozenset(foreign),
+    )
 
 
 def _hold_position(cursor: Cursor, source: str, taken_from: Position | None, now: datetime) -> bool:
@@ -130,22 +144,27 @@ def _hold_position(cursor: Cursor, source: str, taken_from: Position | None, now
     return stored_position(cursor, source) == taken_from
 
 
-def _hold_series(cursor: Cursor, source: str, batch: Batch) -> dict[str, _Known]:
-    """Lock the batch's series and return those that exist.
-
-    Raises:
-        DataError: one belongs to another source.
-    """
+def _hold_series(cursor: Cursor, batch: Batch) -> dict[str, _Known]:
+    """Lock the batch's series and return those that exist."""
     names = sorted({*batch.events.names, *batch.series})
     cursor.execute(statement("detection/hold_series"), {"series": as_json([name] for name in names)})
-    known = {series: _Known(*rest) for series, *rest in cursor.fetchall()}
-    for series, row in known.items():
-        if row.source != source:
-            raise DataError(
-                f"The series {series} comes from the source {row.source}, and now from {source} too: rename "
-                "one of the two."
-            )
-    return known
+    return {series: _Known(*rest) for series, *rest in cursor.fetchall()}
+
+
+def _refuse_a_series_of_two(
+    source: str, batch: Batch, held: Mapping[str, _Known], foreign: Collection[str]
+) -> None:
+    """Refuse settings by which two sources have the same series.
+
+    Raises:
+        DataError: they do.
+    """
+    series = min(batch.series.keys() & foreign, default=None)
+    if series is not None:
+        raise DataError(
+            f"The series {series} comes from the source {held[series].source}, and now from {source} too: "
+            "rename one of the two."
+        )
 
 
 def _in_time(

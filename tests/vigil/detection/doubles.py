@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -66,7 +66,7 @@ def batch_of(
     series: dict[str, SeriesState] | None = None,
     position: Position | None = None,
     more: bool = False,
-    acknowledge: Callable[[], None] = lambda: None,
+    acknowledge: Callable[[Collection[str]], None] = lambda foreign: None,
 ) -> Batch:
     return Batch(
         Events.of(rows),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -30,7 +30,8 @@ def test_every_batch_is_taken_stored_and_then_acknowledged(
 ) -> None:
     stored_at_acknowledgement: list[int] = []
 
-    def acknowledge() -> None:
+    def acknowledge(foreign: Collection[str]) -> None:
+        assert not foreign
         ((count,),) = rows("SELECT COUNT(*) FROM events")
         stored_at_acknowledgement.append(count)
 

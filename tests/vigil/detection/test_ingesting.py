@@ -159,10 +159,27 @@ def test_of_two_collectors_with_the_same_batch_one_is_overtaken(
     assert ingest(connection, "shop", batch, {"page": 1}, settings, NOW) == IngestOutcome(duplicates=1)
 
 
-def test_a_series_of_two_sources_is_refused_and_nothing_is_stored(take: Ingest, rows: Rows) -> None:
+def test_events_that_name_a_series_of_another_source_are_refused_alone(take: Ingest, rows: Rows) -> None:
+    take(batch_of([("orders", at("12:00"), "a")], watermark=at("12:00")))
+    rows("DELETE FROM dirty_windows")
+    before = rows("SELECT * FROM series")
+    theirs = [("orders", at("10:00"), "b"), ("orders", at("12:00"), "c")]
+    batch = batch_of([*theirs, ("clicks", at("12:00"), "b")], watermark=at("12:02"))
+    orders = frozenset({"orders"})
+    assert take(batch, source="other") == IngestOutcome(ingested=1, foreign=2, foreign_series=orders)
+    assert take(batch, source="other") == IngestOutcome(duplicates=1, foreign=2, foreign_series=orders)
+    assert rows("SELECT series, event_id FROM events ORDER BY series") == [("clicks", "b"), ("orders", "a")]
+    assert rows("SELECT * FROM dirty_windows") == [("clicks", at("12:00"))]
+    assert rows("SELECT * FROM series WHERE series = 'orders'") == before
+    assert rows("SELECT source, watermark FROM series WHERE series = 'clicks'") == [("other", at("12:02"))]
+
+
+def test_a_series_that_two_sources_name_themselves_is_refused_and_nothing_is_stored(
+    take: Ingest, rows: Rows
+) -> None:
     take(batch_of([("orders", at("12:00"), "a")]))
     with pytest.raises(DataError, match="orders comes from the source shop, and now from other too: rename"):
-        take(batch_of([("orders", at("12:00"), "b"), ("clicks", at("12:00"), "b")]), source="other")
+        take(batch_of([("clicks", at("12:00"), "b")], series={"orders": SeriesState()}), source="other")
     assert rows("SELECT COUNT(*) FROM events") == [(1,)]
     assert rows("SELECT series FROM series") == [("orders",)]
 

@@ -7,7 +7,7 @@ events, so a kill between any two steps loses nothing and doubles nothing; an ev
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,7 +38,7 @@ class SeriesState:
     live_from: datetime | None = None
 
 
-def _nothing() -> None:
+def _nothing(foreign: Collection[str]) -> None:
     """Do nothing: most sources need no word that their events are stored."""
 
 
@@ -49,11 +49,12 @@ class Batch:
     Attributes:
         events: at most about `EVENTS_PER_BATCH`.
         position: from where to go on after them; JSON-like.
-        series: what is known of single series.
+        series: what is known of single series, which the source itself names, not only its events.
         watermark: every series of the source that is not retired is complete up to here.
         more: more is waiting.
         malformed: messages or rows that are no events.
-        acknowledge: to be called when the events are stored.
+        acknowledge: to be called when the events are stored, with the series of other sources, whose
+            events were not.
     """
 
     events: Events
@@ -62,7 +63,7 @@ class Batch:
     watermark: datetime | None = None
     more: bool = False
     malformed: int = 0
-    acknowledge: Callable[[], None] = _nothing
+    acknowledge: Callable[[Collection[str]], None] = _nothing
 
 
 class Source(Protocol):

@@ -1,8 +1,8 @@
 """Reads events from an SQS queue.
 
 A message is a JSON object `{"series", "occurred_at", "event_id"}`, the time in ISO 8601 with its zone, or an
-array of such objects. It is deleted once its events are stored. One that is malformed is left alone, so that
-the queue's redrive policy moves it to the dead-letter queue.
+array of such objects. It is deleted once its events are stored. One that is malformed, or names a series of
+another source, is left alone, so that the queue's redrive policy moves it to the dead-letter queue.
 
 What its watermark promises: when the queue was found empty, everything sent until then has been taken, so
 events are complete up to that moment minus `delay_s`. While more is waiting, the oldest message of the batch
@@ -13,7 +13,7 @@ counted as late events are.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,6 +32,14 @@ MESSAGES_PER_BATCH = 2_000
 BYTES_PER_BATCH = 8 * 1024 * 1024
 _MESSAGES_PER_CALL = 10
 _WAIT_S = 1
+
+
+@dataclass(frozen=True)
+class _Message:
+    """What is deleted once its events are stored, and the series that these name."""
+
+    receipt: str
+    series: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -54,20 +62,20 @@ class Queue:
         """
         messages, drained = self._receive()
         rows: list[Row] = []
-        stored: list[str] = []
+        taken: list[_Message] = []
         for message in messages:
             events = events_of(message["Body"])
             if events is not None:
                 rows.extend(events)
-                stored.append(message["ReceiptHandle"])
+                taken.append(_Message(message["ReceiptHandle"], frozenset(series for series, _, _ in events)))
         reached = now if drained else min(_sent_at(message) for message in messages)
         return Batch(
             events=Events.of(rows),
             position={},
             watermark=min(now, reached) - timedelta(seconds=self.options.delay_s),
             more=not drained,
-            malformed=len(messages) - len(stored),
-            acknowledge=partial(self._delete, stored),
+            malformed=len(messages) - len(taken),
+            acknowledge=partial(self._delete, taken),
         )
 
     def _receive(self) -> tuple[list[dict[str, Any]], bool]:
@@ -91,7 +99,8 @@ class Queue:
             size += sum(len(message["Body"]) for message in received)
         return messages, False
 
-    def _delete(self, receipts: Sequence[str]) -> None:
+    def _delete(self, taken: Sequence[_Message], foreign: Collection[str]) -> None:
+        receipts = [message.receipt for message in taken if message.series.isdisjoint(foreign)]
         for start in range(0, len(receipts), _MESSAGES_PER_CALL):
             entries = [
                 {"Id": str(place), "ReceiptHandle": receipt}

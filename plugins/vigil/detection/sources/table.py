@@ -16,7 +16,7 @@ import pymysql
 from vigil.database import Database, connected, statement
 from vigil.detection.events import Events, Row, event_id_of, is_series_name
 from vigil.detection.pipeline import TableOptions
-from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position
+from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position, SeriesState
 from vigil.errors import DatabaseError
 
 _BEGINNING = datetime(1970, 1, 1)
@@ -58,6 +58,7 @@ class Table:
             position=following,
             watermark=min(watermark, now),
             more=more,
+            series={self.options.series: SeriesState()} if self.options.series else {},
             malformed=len(rows) - len(events),
         )
 

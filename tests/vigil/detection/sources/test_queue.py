@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.vigil.detection.doubles import ListSource, batch_of
 from vigil.aws import Aws
 from vigil.database import Database
 from vigil.detection.collecting import collect
@@ -89,6 +90,26 @@ def test_a_malformed_message_is_counted_and_left_for_the_dead_letter_queue(
     outcome = collect(database, [source(aws, queue_url)], settings, now)
     assert (outcome.ingested, outcome.malformed) == (1, 1)
     assert waiting(aws, queue_url) == 1
+
+
+def test_a_message_that_names_another_sources_series_is_counted_and_left_for_the_dead_letter_queue(
+    aws: Aws, queue_url: str, database: Database, settings: Settings, rows: Rows
+) -> None:
+    now = present()
+    shop = ListSource([batch_of([("orders", now, "theirs")])])
+    collect(database, [shop], settings, now)
+    before = rows("SELECT * FROM series")
+    claimed = {**GOOD, "occurred_at": f"{now.isoformat()}Z"}
+    own = [{**claimed, "series": "clicks", "event_id": name} for name in "bcd"]
+    send(aws, queue_url, own[0], claimed, [claimed, own[1]], own[2])
+    outcome = collect(database, [source(aws, queue_url)], settings, now)
+    assert (outcome.ingested, outcome.foreign, outcome.malformed) == (3, 2, 0)
+    assert rows("SELECT series, observed FROM window_counts ORDER BY series") == [
+        ("clicks", 3),
+        ("orders", 1),
+    ]
+    assert rows("SELECT * FROM series WHERE series = 'orders'") == before
+    assert waiting(aws, queue_url) == 2, "the one, and the one that it shares with an event of its own"
 
 
 @pytest.mark.parametrize("occurred_at", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"])

@@ -14,7 +14,7 @@ from vigil.detection.events import instant_of
 from vigil.detection.pipeline import TableOptions
 from vigil.detection.sources import table as tables
 from vigil.detection.sources.table import Table
-from vigil.errors import DatabaseError
+from vigil.errors import DatabaseError, DataError
 from vigil.settings import Settings
 
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -157,3 +157,16 @@ def test_rows_that_are_no_events_are_counted_and_passed_over(
     batch = source(blank_database).take(None, now)
     assert batch.malformed == 3
     assert [event_id for _, _, event_id in batch.events.rows()] == ["4"]
+
+
+def test_a_table_of_one_series_that_another_source_has_is_refused_and_its_rows_wait(
+    shop: Connection[Any], database: Database, settings: Settings, rows: Rows
+) -> None:
+    now = clock(shop)
+    sell(shop, (1, "till", now, now), (2, "orders", now, now))
+    shop.commit()
+    collect(database, [source(database, name="tills")], settings, now)
+    changes = {"name": "other", "series": "orders", "series_column": None}
+    with pytest.raises(DataError, match="orders comes from the source tills, and now from other too"):
+        collect(database, [source(database, **changes)], settings, now)
+    assert rows("SELECT source FROM sources") == [("tills",)]
