@@ -11,7 +11,8 @@ Every minute: tells CloudWatch how far the system is behind, in the namespace `V
 
 It is a DAG of its own so that it speaks also when detection hangs. `DetectionLag` grows before the first
 release, too: nothing is judged yet. A series whose source is known to be silent does not count in it, unless
-all are. It is missing while no series is live, and `LastSuccessAge` while a DAG is switched off.
+all are. It is missing while no series is live, and `LastSuccessAge` while a DAG is switched off or after its
+file was removed.
 
 **When an alarm rings**
 

@@ -26,7 +26,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 def load_dag(dag_id: str) -> DAG:
     """Read a DAG from its file, as the environment is now."""
-    bag = DagBag(str(DAGS / f"{dag_id}.py"), bundle_name="dags-folder")
+    bag = DagBag(str(DAGS / f"{dag_id}.py"), bundle_path=DAGS, bundle_name="dags-folder")
     assert not bag.import_errors
     return bag.dags[dag_id]
 

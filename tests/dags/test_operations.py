@@ -17,36 +17,32 @@ from vigil.windows import now
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_metadata")]
 
-SCHEDULED = (
-    "backfill_detections",
-    "check_model_health",
-    "detect_anomalies",
-    "retrain_on_image_push",
-    "retrain_on_new_data",
-    "retrain_weekly",
-    "sweep_training_stacks",
-)
-REMOVED = "retrain_on_image_push"
+REMOVED, BROKEN = "backfill_detections", "retrain_weekly"
+
+
+def remove_and_break() -> None:
+    """Leave Airflow as it is some time after a DAG was removed and another can no longer be read."""
+    with create_session() as session:
+        dags = {dag.dag_id: dag for dag in session.query(DagModel)}
+        dags[REMOVED].relative_fileloc = "removed.py"
+        dags[BROKEN].has_import_errors = True
+        for dag_id in (REMOVED, BROKEN):
+            dags[dag_id].is_stale = True
 
 
 @pytest.mark.usefixtures("vigil_environment")
 def test_the_last_success_of_each_dag_that_is_on_is_reported(aws: Aws, connection: Connection[Any]) -> None:
-    on = ("sweep_training_stacks", "retrain_weekly")
+    on = ("sweep_training_stacks", BROKEN)
     run_dag("sweep_training_stacks", now() - timedelta(minutes=1))
     with create_session() as session:
-        known = {dag.dag_id for dag in session.query(DagModel)}
-        session.add_all(
-            DagModel(dag_id=dag_id, bundle_name="dags-folder")
-            for dag_id in SCHEDULED
-            if dag_id not in {*known, REMOVED}
-        )
         for dag in session.query(DagModel):
-            dag.is_paused = dag.dag_id not in on
+            dag.is_paused = dag.dag_id not in {*on, REMOVED}
     with connection.cursor() as cursor:
         switched_on = now() - timedelta(days=9)
-        cursor.executemany("INSERT INTO watched_dags VALUES (%s, %s)", [(dag, switched_on) for dag in on])
+        watched = [(dag_id, switched_on) for dag_id in (*on, REMOVED)]
+        cursor.executemany("INSERT INTO watched_dags VALUES (%s, %s)", watched)
         connection.commit()
-    run = run_dag("report_metrics", now())
+    run = run_dag("report_metrics", now(), before={"measure_and_send": remove_and_break})
     assert run.state == "success"
     figures = returned(run, "measure_and_send")
     ages = figures.pop("last_success_age_s")

@@ -2,11 +2,13 @@
 
 None of the figures can look well because something stands still. The detection lag grows for as long as no
 window is judged, for whatever reason; also before the first release. A DAG's age counts from its last
-success, or from when it was switched on if that is later, and there is none while it is switched off.
+success, or from when it was switched on if that is later, and there is none while it is switched off or after
+it was removed.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,7 +58,7 @@ def measure(database: Database, sources: Sequence[str], states: Sequence[DagStat
     Args:
         database: with counts, verdicts and alerts.
         sources: names of the sources that are followed; at least one.
-        states: of the DAGs that have a schedule.
+        states: of the DAGs that there are and that have a schedule.
         now: the present time.
     """
     with connected(database) as connection:
@@ -68,11 +70,9 @@ def measure(database: Database, sources: Sequence[str], states: Sequence[DagStat
 
 def _watch(cursor: Cursor, states: Sequence[DagState], now: datetime) -> dict[str, datetime]:
     """Return since when each DAG that is on is watched."""
-    on = [(state.dag_id, now) for state in states if state.is_on]
-    cursor.executemany(statement("operations/watch_dag"), on)
-    cursor.executemany(
-        statement("operations/forget_dag"), [(state.dag_id,) for state in states if not state.is_on]
-    )
+    on = [state.dag_id for state in states if state.is_on]
+    cursor.executemany(statement("operations/watch_dag"), [(dag_id, now) for dag_id in on])
+    cursor.execute(statement("operations/forget_other_dags"), {"dag_ids": json.dumps(on)})
     cursor.execute(statement("operations/select_watched_dags"))
     return dict(cursor.fetchall())
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
@@ -13,6 +14,8 @@ from airflow.sdk import get_current_context, task
 from vigil.operators.environment import load_settings, open_aws, open_database
 
 if TYPE_CHECKING:
+    from airflow.sdk.execution_time.comms import DagResult
+
     from vigil.operations.measuring import DagState
 
 log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ def measure_and_send(dag_ids: Sequence[str]) -> dict[str, Any]:
 def _state_of(dag_id: str) -> DagState | None:
     """Ask Airflow what it knows of a DAG; a run without a logical date, as by its API, does not count.
 
-    A DAG that Airflow does not know has no age; the others are told all the same.
+    A DAG that there is not has no age; the others are told all the same.
     """
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import GetPreviousDagRun
@@ -66,8 +69,20 @@ def _state_of(dag_id: str) -> DagState | None:
             raise
         log.warning("Airflow does not know the DAG %s: its age is not told.", dag_id)
         return None
+    if _is_removed(dag):
+        log.warning("The file of the DAG %s was removed: its age is not told.", dag_id)
+        return None
     # The task's own method asks for its own DAG only.
     asked = GetPreviousDagRun(dag_id=dag_id, logical_date=datetime.now(UTC), state="success")
     answer: Any = SUPERVISOR_COMMS.send(asked)
     ended = answer.dag_run.end_date if answer.dag_run else None
     return DagState(dag_id, not dag.is_paused, to_utc(ended) if ended else None)
+
+
+def _is_removed(dag: DagResult) -> bool:
+    """Tell whether a DAG's file is gone; Airflow remembers the DAG, and calls broken ones stale as well."""
+    if not dag.relative_fileloc:
+        return False
+    own = get_current_context()["dag"]
+    folder = own.fileloc.removesuffix(own.relative_fileloc or "")
+    return not Path(folder, dag.relative_fileloc).exists()

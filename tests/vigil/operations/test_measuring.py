@@ -129,6 +129,26 @@ def test_an_age_counts_from_the_last_success_or_from_when_the_dag_was_switched_o
     }
 
 
+def test_a_dag_that_was_removed_is_forgotten_and_begins_anew_when_it_comes_back(
+    connection: Connection[Any], database: Database
+) -> None:
+    def watched() -> list[str]:
+        connection.rollback()
+        with connection.cursor() as cursor:
+            cursor.execute(statement("operations/select_watched_dags"))
+            return [dag_id for dag_id, _ in cursor.fetchall()]
+
+    weekly, daily = DagState("weekly", True, None), DagState('da"i_ly', True, None)
+    measured(database, [weekly, daily])
+    assert measured(database, [weekly], NOW + HOUR).success_ages == {"weekly": HOUR}
+    assert watched() == ["weekly"]
+    back = measured(database, [weekly, daily], NOW + 2 * HOUR)
+    assert back.success_ages == {"weekly": 2 * HOUR, 'da"i_ly': timedelta()}
+    assert watched() == ['da"i_ly', "weekly"]
+    measured(database, [])
+    assert watched() == []
+
+
 @pytest.mark.usefixtures("database")
 def test_measuring_reads_few_rows_however_many_alerts_were_sent(connection: Connection[Any]) -> None:
     put(
