@@ -18,6 +18,7 @@ from moto.cloudwatch.models import Alarm, CloudWatchBackend, cloudwatch_backends
 from local_aws.alarms.evaluation import MINUTE_S, evaluate
 from local_aws.alarms.kept import metric_of, rule_of, samples_since
 from local_aws.alarms.notices import Notice, untold
+from local_aws.alarms.queues import tell_of_queues
 from local_aws.clients import Clients
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ class Alarms:
         rules = [(alarm, rule) for alarm in list(backend.alarms.values()) if (rule := rule_of(alarm))]
         if not rules:
             return
+        with self._change():
+            tell_of_queues(backend, [alarm for alarm, _ in rules], now)
         known = samples_since(backend, now - MINUTE_S - max(rule.range_s for _, rule in rules))
         for alarm, rule in rules:
             samples = [

@@ -48,7 +48,8 @@ def _put_keeping_state(backend: CloudWatchBackend, **given: Any) -> Alarm:
 def _refuse_unknown_actions(given: dict[str, Any]) -> None:
     for name in _ACTIONS:
         for arn in given.get(name) or []:
-            if arn.split(":")[2:3] != ["sns"]:
+            parts = arn.split(":")
+            if len(parts) != 6 or parts[2] != "sns":
                 raise InvalidParameterValue(
                     f"The embedded AWS has no alarm action {arn}: give a topic of SNS."
                 )

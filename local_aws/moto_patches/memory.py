@@ -12,7 +12,7 @@ from typing import Any
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.common_models import BaseModel
 
-# More than a day of what the pipeline sends.
+# Most of a day of what the pipeline sends, and the points of queues.
 _POINTS_KEPT = 20_000
 _put_metric_data = CloudWatchBackend.put_metric_data
 

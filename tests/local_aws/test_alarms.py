@@ -302,6 +302,18 @@ def test_alarms_that_are_not_evaluated_keep_the_state_that_they_are_given(client
     cloudwatch.delete_alarms(AlarmNames=[other])
 
 
+@pytest.mark.parametrize("metric", ["ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"])
+def test_an_alarm_on_a_queue_rings_for_a_message(client, name, put_alarm, metric):
+    queue = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    asked = {"Namespace": "AWS/SQS", "MetricName": metric, "Statistic": "Maximum", "Threshold": 0}
+    put_alarm(**asked, Dimensions=[{"Name": "QueueName", "Value": f"{name}-dead"}])
+    becomes(client, name, OK)
+    client("sqs").send_message(QueueUrl=queue, MessageBody="never taken up")
+    put_point(client, name, 0)
+    becomes(client, name, ALARM)
+    client("sqs").delete_queue(QueueUrl=queue)
+
+
 def test_an_action_that_nobody_would_carry_out_is_refused(put_alarm):
     with pytest.raises(ClientError, match="no alarm action arn:aws:automate"):
-        put_alarm(AlarmActions=["arn:aws:automate:us-east-1:ec2:stop"])
+        put_alarm(AlarmActions=["arn:aws:automate:us-east-1:ec2:stop:now"])

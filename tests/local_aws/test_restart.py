@@ -38,6 +38,10 @@ def fill(server) -> None:
     topic = server.client("sns").create_topic(Name="kept")["TopicArn"]
     arn = "arn:aws:sqs:us-east-1:123456789012:kept"
     server.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    alarm = {"Namespace": "n", "MetricName": "m", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1}
+    compared = {"ComparisonOperator": "LessThanThreshold", "Threshold": 0, "TreatMissingData": "ignore"}
+    server.client("cloudwatch").put_metric_alarm(AlarmName="kept", **alarm, **compared)
+    server.client("cloudwatch").set_alarm_state(AlarmName="kept", StateValue="ALARM", StateReason="a test")
     server.client("cloudformation").create_stack(StackName="kept", TemplateBody=json.dumps(STACK))
     # Its key is one that only KMS can write down.
     server.client("ec2").create_volume(AvailabilityZone="us-east-1a", Size=8, Encrypted=True)
@@ -108,6 +112,8 @@ def test_state_survives_however_the_server_ends(tmp_path, number):
         assert "The embedded AWS was stopped while the job ran" in job["FailureReason"]
         found = settled(sagemaker.describe_endpoint, "EndpointStatus", EndpointName="kept")
         assert found["EndpointStatus"] == "InService"
+        (alarm,) = server.client("cloudwatch").describe_alarms(AlarmNames=["kept"])["MetricAlarms"]
+        assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "a test")
         cloudformation = server.client("cloudformation")
         assert (
             cloudformation.describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
