@@ -289,7 +289,7 @@ def _check_quotes_and_returns(text: bytes, first_line: int, *, at_end: bool) -> 
     )
     for places, reason in reasons:
         if len(places):
-            line = first_line + text.count(b"\n", 0, int(places.min()))
+            line = first_line + text.count(b"\n", 0, int(np.min(places)))
             raise UnreadableError(line, f"{reason}; {_REST_UNREAD}")
 
 

@@ -128,7 +128,7 @@ class _ColumnSurvey:
     def _keep_sample(self, numbers: NDArray[np.float64], draws: NDArray[np.float64]) -> None:
         """Keep the numbers with the smallest draws: each is as likely to be among them."""
         if len(self._sample) == SAMPLED_ROWS:
-            smaller = draws < self._draws_of_sample.max()
+            smaller = draws < np.max(self._draws_of_sample)
             numbers, draws = numbers[smaller], draws[smaller]
         self._sample = np.concatenate((self._sample, numbers))
         self._draws_of_sample = np.concatenate((self._draws_of_sample, draws))
