@@ -92,18 +92,16 @@ def extremes_of(residuals: Floats, fewest: int) -> Floats:
     """Return how far windows stray to either side at most.
 
     Args:
-        residuals: of a day, as `residuals_of` gives them, shape (m, views, spans).
+        residuals: as `residuals_of` gives them, of a day or of several, shape (..., m, views, spans).
         fewest: known windows that a view needs, or its extremes are NaN; one at least.
 
     Returns:
-        Shape (views, spans, 2): below and above; negative where no window lies to the side.
+        Shape (..., views, spans, 2): below and above; negative where no window lies to the side.
     """
-    extremes = np.full((*residuals.shape[1:], 2), np.nan)
-    for view in range(residuals.shape[1]):
-        own = residuals[:, view]
-        own = own[~np.isnan(own[:, 0])]
-        if len(own) >= fewest:
-            extremes[view] = np.column_stack([-own.min(axis=0), own.max(axis=0)])
+    # What is NaN takes no part in these two.
+    lowest, highest = np.fmin.reduce(residuals, axis=-3), np.fmax.reduce(residuals, axis=-3)
+    enough = np.count_nonzero(~np.isnan(residuals[..., 0]), axis=-2) >= fewest
+    extremes: Floats = np.where(enough[..., None, None], np.stack([-lowest, highest], axis=-1), np.nan)
     return extremes
 
 

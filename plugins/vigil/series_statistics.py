@@ -71,9 +71,11 @@ def statistics_by_day(
         grid: of the windows.
     """
     per_day = grid.windows_per_day
-    levels = levels_of_windows(first, observed, grid)
-    residuals = residuals_of(observed, expected, levels, grid)
-    earliest, extremes = extremes_by_day(first, residuals, grid)
+    # The longest span reaches into one day more than the tails are drawn from.
+    since = max(0, (days.start - TAIL_DAYS - 1) * per_day - first)
+    levels = levels_of_windows(first, observed, grid, since)
+    residuals = residuals_of(observed[since:], expected[since:], levels, grid)
+    earliest, extremes = extremes_by_day(first + since, residuals, grid)
     statistics = []
     for day in days:
         end = max(0, day * per_day - first)
@@ -99,25 +101,35 @@ def extremes_by_day(first: int, residuals: Floats, grid: Grid = FIVE_MINUTES) ->
         NaN of a view that knows less than half of a day.
     """
     per_day = grid.windows_per_day
-    earliest, last = first // per_day, (first + len(residuals) - 1) // per_day
-    days = []
-    for day in range(earliest, last + 1):
-        start = day * per_day - first
-        days.append(extremes_of(residuals[max(0, start) : start + per_day], max(1, per_day // 2)))
-    return earliest, np.stack(days)
+    earliest, before = divmod(first, per_day)
+    days = -(-(before + len(residuals)) // per_day)
+    whole = np.full((days * per_day, *residuals.shape[1:]), np.nan)
+    whole[before : before + len(residuals)] = residuals
+    by_day = whole.reshape(days, per_day, *residuals.shape[1:])
+    return earliest, extremes_of(by_day, max(1, per_day // 2))
 
 
-def levels_of_windows(first: int, observed: Floats, grid: Grid = FIVE_MINUTES) -> Floats:
-    """Return the level that each window is held against: one a day, by the week before it; shape (m,)."""
+def levels_of_windows(first: int, observed: Floats, grid: Grid = FIVE_MINUTES, since: int = 0) -> Floats:
+    """Return the level that each window is held against: one a day, by the week before it.
+
+    Args:
+        first: number of the first window since the epoch.
+        observed: events in consecutive windows, shape (m,); NaN where unknown.
+        grid: of the windows.
+        since: place of the first window that is to be held against its level.
+
+    Returns:
+        Shape (m - since,).
+    """
     per_day = grid.windows_per_day
     levels = np.full(len(observed), np.nan)
-    start = -(first % per_day)
+    start = since - (first + since) % per_day
     while start < len(observed):
         end = max(0, start)
         known = observed[max(0, end - LEVEL_DAYS * per_day) : end]
         levels[end : start + per_day] = _level(known, per_day)
         start += per_day
-    return levels
+    return levels[since:]
 
 
 def _level(observed: Floats, fewest: int) -> float:
