@@ -91,7 +91,7 @@ def test_what_shuts_down_is_told_its_time_and_can_be_cancelled(cloud_):
     assert said.count("Shutdown scheduled for ") == 3
     assert "Failed to parse time specification: 25:00\nstatus 1" in said
     assert said.count("status 1\n") == 3
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
     cloud_.ec2.terminate_instances(InstanceIds=[instance])
 
 
@@ -124,7 +124,7 @@ def test_a_halted_instance_goes_on_running_and_costing(cloud_, command):
     said = cloud_.says(instance, "system halted")
     assert "halt: every process is asked to end" in said
     assert not processes_with("sleep 7654321")
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
     cloud_.ec2.terminate_instances(InstanceIds=[instance])
     cloud_.reaches(instance, "terminated")
 
@@ -134,7 +134,7 @@ def test_a_rebooted_instance_goes_on_and_runs_nothing_anew(cloud_, command):
     instance = cloud_.launch(f"echo begun; {command}; sleep 60")
     said = cloud_.says(instance, "restarted")
     assert said.count("begun\n") == 1
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
     cloud_.ec2.stop_instances(InstanceIds=[instance])
     cloud_.reaches(instance, "stopped")
 
@@ -145,7 +145,7 @@ def test_a_reboot_from_outside_ends_what_runs(cloud_):
     cloud_.ec2.reboot_instances(InstanceIds=[instance])
     cloud_.says(instance, "restarted")
     assert not processes_with("sleep 7654322")
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
 
 
 def test_an_instance_whose_script_has_ended_goes_on_running(cloud_):
@@ -238,7 +238,7 @@ def test_what_is_no_script_is_not_run(cloud_):
 def test_a_script_without_its_interpreter_leaves_the_instance_running(cloud_):
     instance = cloud_.launch(None, UserData="#!/no/such/program\n")
     cloud_.says(instance, "user-data could not be started")
-    assert cloud_.state(instance) == "running"
+    cloud_.reaches(instance, "running")
 
 
 def test_the_console_keeps_the_last_64_kilobytes_after_the_end_too(cloud_):
