@@ -21,7 +21,8 @@ from moto.cloudformation.responses import CloudFormationResponse
 
 from local_aws.clients import Clients
 from local_aws.moto_patches.cloudformation import change_sets
-from local_aws.moto_patches.cloudformation.stacks import KINDS, LiveResources
+from local_aws.moto_patches.cloudformation.kinds import KINDS
+from local_aws.moto_patches.cloudformation.stacks import LiveResources
 from local_aws.moto_patches.cloudformation.template import check_capabilities, check_parameters, check_types
 
 log = logging.getLogger(__name__)

@@ -15,27 +15,7 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_aws.clients import Clients
-from local_aws.moto_patches.cloudformation import databases, networking
-from local_aws.moto_patches.cloudformation.airflow import Environment
-from local_aws.moto_patches.cloudformation.alarms import Alarm, Dashboard
-from local_aws.moto_patches.cloudformation.compute import Instance, LaunchTemplate
-from local_aws.moto_patches.cloudformation.firewalls import SecurityGroup
-from local_aws.moto_patches.cloudformation.identity import InstanceProfile, ManagedPolicy, Role
-from local_aws.moto_patches.cloudformation.keys import Alias, Key
-from local_aws.moto_patches.cloudformation.messaging import (
-    Queue,
-    QueuePolicy,
-    Subscription,
-    Topic,
-    TopicPolicy,
-)
-from local_aws.moto_patches.cloudformation.operations import (
-    LogGroup,
-    ModelPackageGroup,
-    Rule,
-    Schedule,
-    ScheduleGroup,
-)
+from local_aws.moto_patches.cloudformation.kinds import KINDS
 from local_aws.moto_patches.cloudformation.resources import (
     Kind,
     Region,
@@ -43,8 +23,6 @@ from local_aws.moto_patches.cloudformation.resources import (
     tag_map,
     without_nothing,
 )
-from local_aws.moto_patches.cloudformation.secrets import Secret, SecretTargetAttachment
-from local_aws.moto_patches.cloudformation.storage import Bucket, BucketPolicy
 from local_aws.moto_patches.cloudformation.template import (
     check_parameters,
     check_types,
@@ -53,38 +31,6 @@ from local_aws.moto_patches.cloudformation.template import (
     with_zones,
 )
 
-KINDS: dict[str, Kind] = {
-    kind.type: kind
-    for kind in (
-        Alarm(),
-        Alias(),
-        Bucket(),
-        BucketPolicy(),
-        Dashboard(),
-        Environment(),
-        Instance(),
-        InstanceProfile(),
-        Key(),
-        LaunchTemplate(),
-        LogGroup(),
-        ManagedPolicy(),
-        ModelPackageGroup(),
-        Queue(),
-        QueuePolicy(),
-        Role(),
-        Rule(),
-        Schedule(),
-        ScheduleGroup(),
-        Secret(),
-        SecretTargetAttachment(),
-        SecurityGroup(),
-        Subscription(),
-        Topic(),
-        TopicPolicy(),
-        *databases.KINDS,
-        *networking.KINDS,
-    )
-}
 log = logging.getLogger(__name__)
 
 
