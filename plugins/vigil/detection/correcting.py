@@ -8,7 +8,7 @@ to date in silence; one that nobody knew of is told late, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -42,14 +42,14 @@ def correct(
     Args:
         cursor: of a transaction that holds the series, with the verdicts stored.
         near: incidents of the series within `reach` of the windows, in order; cleared ones too.
-        verdicts: on the windows that were counted again; all before `judged_until`.
+        verdicts: on the windows that were counted again, in order; all before `judged_until`.
         judged_until: first window that was never judged.
         rules: of the pipeline.
         mutes: of this series.
         now: the present time.
     """
     standing = [incident for incident in near if incident.cleared_at is None]
-    owners = [(verdict, _owner(verdict, standing, rules)) for verdict in verdicts]
+    owners = list(_owners(verdicts, standing, rules))
     changed = {owner.opened_at for _, owner in owners if owner}
     new = sorted(verdict.window_start for verdict, owner in owners if owner is None and verdict.is_anomalous)
     if not changed and not new:
@@ -72,6 +72,24 @@ def correct(
         incidents.append(closed[0])
         tellings += [*opened[1], *closed[1]]
     return Folded(incidents, tellings)
+
+
+def _owners(
+    verdicts: Sequence[Verdict], standing: Sequence[Incident], rules: IncidentRules
+) -> Iterator[tuple[Verdict, Incident | None]]:
+    """Yield each window with the incident that it belongs to; if it is added, the incident reaches on."""
+    reaching = list(standing)
+    for verdict in verdicts:
+        owner = _owner(verdict, reaching, rules)
+        yield verdict, owner
+        if owner and verdict.is_anomalous and verdict.window_start > owner.last_anomalous:
+            reaching[reaching.index(owner)] = _longer(owner, verdict)
+
+
+def _longer(incident: Incident, verdict: Verdict) -> Incident:
+    calm_from = verdict.window_start + WINDOW
+    closed_at = max(incident.closed_at, calm_from) if incident.closed_at else None
+    return replace(incident, last_anomalous=verdict.window_start, closed_at=closed_at)
 
 
 def _owner(verdict: Verdict, standing: Sequence[Incident], rules: IncidentRules) -> Incident | None:

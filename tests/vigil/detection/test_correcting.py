@@ -167,6 +167,15 @@ def test_a_window_beside_an_incident_is_added_to_it_in_silence(
     assert rows(INCIDENTS) == [(at("12:10"), at("12:20"), 4, 0)]
 
 
+def test_what_a_recount_adds_to_an_incident_stays_with_it(
+    recount: Callable[..., JudgeOutcome], rows: Rows
+) -> None:
+    recount(t1215=20, t1220=90, t1225=90)
+    assert rows(INCIDENTS) == [(at("12:10"), at("12:25"), 3, 0)]
+    recount(t1215=90)
+    assert rows(INCIDENTS) == [(at("12:10"), at("12:25"), 4, 0)]
+
+
 def test_an_open_incident_goes_on_from_what_a_recount_left_of_it(
     recount: Callable[..., JudgeOutcome], counted: Counted, judge: Judge, rows: Rows
 ) -> None:
