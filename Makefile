@@ -20,7 +20,7 @@ install:  ## Create .venv from the lock, and fetch a database server if there is
 	@bash local_stack/install.sh
 	@test -n "$$VIGIL_DATABASE" || bash local_stack/fetch_mariadb.sh >/dev/null
 
-demo: install  ## Turn the whole loop once on real data and show the results (about 4 minutes)
+demo: install  ## Turn the whole loop once on real data and show the results (about 5 minutes)
 	@$(VENV)/python -m local_stack demo
 
 up: install  ## Start database, embedded AWS and Airflow, and leave them running
