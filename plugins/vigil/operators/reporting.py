@@ -81,8 +81,8 @@ def _state_of(dag_id: str) -> DagState | None:
 
 def _is_removed(dag: DagResult) -> bool:
     """Tell whether a DAG's file is gone; Airflow remembers the DAG, and calls broken ones stale as well."""
-    if not dag.relative_fileloc:
-        return False
     own = get_current_context()["dag"]
-    folder = own.fileloc.removesuffix(own.relative_fileloc or "")
+    if not (dag.relative_fileloc and own.relative_fileloc):
+        return False  # nothing tells in which folder it would be
+    folder = own.fileloc.removesuffix(own.relative_fileloc)
     return not Path(folder, dag.relative_fileloc).exists()
