@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -251,6 +253,14 @@ def test_a_scheduler_that_dies_again_and_again_costs_nothing_twice(airflow: Airf
     assert airflow.champion("slow") == "slow/2"
     assert airflow.rows("SELECT * FROM release_leases WHERE endpoint = 'slow'") == []
     assert airflow.box.keys("incoming/slow/") == []
+
+
+def test_clicks_at_the_same_time_are_all_served(airflow: Airflow) -> None:
+    # It is switched off: its runs are queued and nothing else.
+    clicks = [f"click-{number}" for number in range(20)]
+    with ThreadPoolExecutor(len(clicks)) as people:
+        list(people.map(partial(airflow.api.trigger, "sweep_training_stacks"), clicks))
+    assert sorted(run.run_id for run in airflow.api.runs("sweep_training_stacks")) == sorted(clicks)
 
 
 def test_operators_find_the_lines_of_a_run_by_its_keys_and_see_every_success(airflow: Airflow) -> None:
