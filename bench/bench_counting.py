@@ -15,10 +15,10 @@ import numpy as np
 from bench.laptop import SETTINGS, private_database
 from bench.report import Contender, measure_call, write_report
 from vigil.database import Database, connected
-from vigil.detection.counting import count_windows
+from vigil.detection.counting.ingesting import ingest
+from vigil.detection.counting.retention import keep_partitions
+from vigil.detection.counting.windows import count_windows
 from vigil.detection.events import WINDOW_MICROSECONDS, Events, microseconds_of
-from vigil.detection.ingesting import ingest
-from vigil.detection.retention import keep_partitions
 from vigil.detection.sources import Batch, Position
 from vigil.windows import WINDOW, window_of
 from vigil.windows import now as present

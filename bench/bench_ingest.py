@@ -15,9 +15,9 @@ import numpy as np
 from bench.laptop import SETTINGS, private_database
 from bench.report import Contender, measure_call, write_report
 from vigil.database import Database, connected
+from vigil.detection.counting.ingesting import ingest
+from vigil.detection.counting.retention import keep_partitions
 from vigil.detection.events import Events, microseconds_of
-from vigil.detection.ingesting import ingest
-from vigil.detection.retention import keep_partitions
 from vigil.detection.sources import Batch
 from vigil.windows import now as present
 

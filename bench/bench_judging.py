@@ -32,10 +32,10 @@ from bench.report import Contender, measure_call, write_report
 from vigil.calibration import Calibration
 from vigil.count_bands import CountBand
 from vigil.database import Database, connected
+from vigil.detection.expectations.predicting import EndpointPredictor
+from vigil.detection.expectations.statistics import keep_statistics
 from vigil.detection.judging import judge_due_windows
 from vigil.detection.pipeline import Pipeline
-from vigil.detection.predicting import EndpointPredictor
-from vigil.detection.statistics import keep_statistics
 from vigil.deviations import VIEWS, spans_on
 from vigil.features import FEATURE_NAMES
 from vigil.rarity import Rarity

@@ -13,7 +13,7 @@ from bench.laptop import private_database
 from bench.many_series import ManySeries, rows_read
 from bench.report import Contender, measure_call, write_report
 from vigil.database import Database, connected
-from vigil.detection.statistics import keep_statistics
+from vigil.detection.expectations.statistics import keep_statistics
 from vigil.windows import now, window_of
 
 GOAL_S = 60.0

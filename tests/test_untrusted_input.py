@@ -106,7 +106,7 @@ def test_values_are_bound_and_never_put_into_sql() -> None:
         or (isinstance(node.args[0], ast.Call) and name_of(node.args[0]).endswith(".format"))
     }
     # Names of partitions, made of a date.
-    assert put_together == {"plugins/vigil/detection/retention.py"}
+    assert put_together == {"plugins/vigil/detection/counting/retention.py"}
 
 
 SECRETS = {

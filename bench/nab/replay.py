@@ -18,7 +18,7 @@ from bench.nab.history import History
 from bench.nab.training import Model, train
 from bench.nab.verdicts import verdicts_on
 from vigil.calibration import Calibration, judge_windows
-from vigil.detection.rules import sides_of
+from vigil.detection.expectations.rules import sides_of
 from vigil.detection.verdicts import NORMAL
 from vigil.features import most_at_once
 from vigil.grid import Grid

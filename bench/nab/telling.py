@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from bench.nab.history import History
 from bench.nab.replay import Reign, Replayed
 from bench.nab.verdicts import number_of, verdicts_on
+from vigil.detection.expectations.rules import distances_of, normal_rarity, sides_of
 from vigil.detection.incident_options import IncidentOptions
-from vigil.detection.incidents import Incident, Telling, go_on
+from vigil.detection.incidents.incident import Incident, Telling, go_on
 from vigil.detection.pipeline import StandardDeviationsOptions
-from vigil.detection.rules import distances_of, normal_rarity, sides_of
 from vigil.detection.verdicts import HIGH, LOW, NORMAL, Verdict
 
 _OPENED, _WORSE = "opened", "worse"

@@ -11,7 +11,7 @@ from pymysql.connections import Connection
 from tests.vigil.detection.doubles import calibration_of
 from vigil.bands import Band
 from vigil.calibration import Calibration
-from vigil.detection.rules import RarityRule
+from vigil.detection.expectations.rules import RarityRule
 from vigil.detection.verdicts import Count
 from vigil.errors import DataError
 from vigil.operators import training

@@ -23,16 +23,16 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
-from vigil.detection.alerts import alerts_of, save_alerts
-from vigil.detection.incident_store import rebuild_incidents
-from vigil.detection.incidents import IncidentRules
+from vigil.detection.expectations.lookback import epoch_seconds, lookback_in_bulk
+from vigil.detection.expectations.predicting import Predictor, PredictorOf
+from vigil.detection.expectations.rules import Rule
+from vigil.detection.expectations.statistics import keep_statistics
+from vigil.detection.incidents.incident import IncidentRules
+from vigil.detection.incidents.store import rebuild_incidents
 from vigil.detection.judging import judge
-from vigil.detection.lookback import epoch_seconds, lookback_in_bulk
 from vigil.detection.pipeline import Pipeline
-from vigil.detection.predicting import Predictor, PredictorOf
 from vigil.detection.rows import as_json
-from vigil.detection.rules import Rule
-from vigil.detection.statistics import keep_statistics
+from vigil.detection.telling.alerts import alerts_of, save_alerts
 from vigil.detection.verdicts import Count, Verdict, save_verdicts
 from vigil.features import FEATURE_NAMES, features_of, most_at_once
 from vigil.holidays import holidays

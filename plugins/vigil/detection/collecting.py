@@ -12,9 +12,9 @@ from pymysql.connections import Connection
 from structlog.contextvars import bound_contextvars
 
 from vigil.database import Database, connected, in_transaction
-from vigil.detection.counting import count_windows
-from vigil.detection.ingesting import IngestOutcome, ingest, stored_position
-from vigil.detection.retention import keep_partitions
+from vigil.detection.counting.ingesting import IngestOutcome, ingest, stored_position
+from vigil.detection.counting.retention import keep_partitions
+from vigil.detection.counting.windows import count_windows
 from vigil.detection.sources import Source
 from vigil.errors import VigilError
 from vigil.settings import Settings

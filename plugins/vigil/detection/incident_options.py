@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from vigil.detection.incidents import IncidentRules
-from vigil.detection.mutes import Mute
+from vigil.detection.incidents.incident import IncidentRules
+from vigil.detection.incidents.mutes import Mute
 from vigil.detection.options import Instant, Options
 
 PATTERN = r"^[A-Za-z0-9._*?\[\]!:-]{1,100}$"

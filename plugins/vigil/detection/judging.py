@@ -21,13 +21,13 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
-from vigil.detection.lookback import epoch_seconds, lookback_by_key
+from vigil.detection.expectations.lookback import epoch_seconds, lookback_by_key
+from vigil.detection.expectations.predicting import Predictions, Predictor, PredictorOf
+from vigil.detection.expectations.rules import Rule
+from vigil.detection.expectations.statistics import keep_statistics
 from vigil.detection.pipeline import Pipeline
-from vigil.detection.predicting import Predictions, Predictor, PredictorOf
-from vigil.detection.recording import Recorded, record_verdicts
-from vigil.detection.rules import Rule
-from vigil.detection.silence import watch_sources
-from vigil.detection.statistics import keep_statistics
+from vigil.detection.telling.recording import Recorded, record_verdicts
+from vigil.detection.telling.silence import watch_sources
 from vigil.detection.verdicts import Count, Verdict
 from vigil.errors import CloudError
 from vigil.features import features_of, most_at_once

@@ -14,9 +14,9 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from vigil.detection.events import is_series_name
+from vigil.detection.expectations.rules import RarityRule, StandardDeviationsRule
 from vigil.detection.incident_options import IncidentOptions, Maintenance
 from vigil.detection.options import Instant, Options
-from vigil.detection.rules import RarityRule, StandardDeviationsRule
 from vigil.errors import SettingsError
 from vigil.health_limits import HealthLimits
 from vigil.paths import configs_dir

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from vigil.aws import Aws
+    from vigil.detection.expectations.predicting import PredictorOf
+    from vigil.detection.expectations.transforming import TransformPredictor
     from vigil.detection.pipeline import BulkOptions
-    from vigil.detection.predicting import PredictorOf
-    from vigil.detection.transforming import TransformPredictor
     from vigil.released_models import ReleasedModel
     from vigil.settings import Settings
 
@@ -121,7 +121,7 @@ class JudgePeriodOperator(BaseOperator):
         self, settings: Settings, options: BulkOptions, run_id: str, model: ReleasedModel
     ) -> TransformPredictor:
         from vigil.aws import S3Location, content_hash
-        from vigil.detection.transforming import Machines, TransformPredictor
+        from vigil.detection.expectations.transforming import Machines, TransformPredictor
 
         aws = open_aws(settings)
         self._bulk = TransformPredictor(
@@ -138,6 +138,6 @@ class JudgePeriodOperator(BaseOperator):
 
 def predictor_of(aws: Aws) -> PredictorOf:
     """Return what gives the predictor of an endpoint."""
-    from vigil.detection.predicting import EndpointPredictor
+    from vigil.detection.expectations.predicting import EndpointPredictor
 
     return lambda endpoint: EndpointPredictor(aws.client("sagemaker-runtime"), endpoint)

@@ -16,7 +16,7 @@ from bench.nab.replay import _is_training_due, _steps, replay
 from bench.nab.telling import judged_of
 from bench.nab.verdicts import number_of, verdicts_on
 from tests.bench.nab.folders import hourly_counts, write_series
-from vigil.detection.rules import sides_of
+from vigil.detection.expectations.rules import sides_of
 from vigil.features import most_at_once
 from vigil.grid import FIVE_MINUTES, Grid
 from vigil.training.spec.model import ModelSpec, load_model_spec

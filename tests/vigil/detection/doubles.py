@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vigil.calibration import Calibration
 from vigil.count_bands import CountBand
 from vigil.detection.events import Events, Row
-from vigil.detection.predicting import Predictions, Predictor
+from vigil.detection.expectations.predicting import Predictions, Predictor
 from vigil.detection.sources import Batch, Position, SeriesState
 from vigil.deviations import VIEWS, spans_on
 from vigil.rarity import Rarity

@@ -29,10 +29,10 @@ from tests.vigil.detection.doubles import BAND, NOW, VERSION, at
 from tests.waiting import wait_for
 from vigil.database import Database, connected
 from vigil.detection.collecting import collect
+from vigil.detection.expectations.predicting import EndpointPredictor
 from vigil.detection.judging import judge_due_windows
 from vigil.detection.outbox import relay
 from vigil.detection.pipeline import Pipeline, SimulatorOptions
-from vigil.detection.predicting import EndpointPredictor
 from vigil.detection.sources.simulator import Simulator
 from vigil.settings import Settings
 

@@ -15,8 +15,8 @@ from tests.vigil.detection.doubles import NOW, at
 from tests.waiting import wait_for
 from vigil.aws import Aws
 from vigil.database import Database, connected
-from vigil.detection.alerts import Alert, save_alerts
 from vigil.detection.outbox import RelayOutcome, relay
+from vigil.detection.telling.alerts import Alert, save_alerts
 from vigil.errors import CloudError
 
 Rows = Callable[..., list[tuple[Any, ...]]]

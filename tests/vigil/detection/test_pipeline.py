@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from vigil.detection.incidents import IncidentRules
-from vigil.detection.mutes import Mute
+from vigil.detection.incidents.incident import IncidentRules
+from vigil.detection.incidents.mutes import Mute
 from vigil.detection.pipeline import Pipeline, SimulatorOptions, load_pipeline
 from vigil.errors import SettingsError
 

@@ -1,0 +1,1 @@
+"""Incidents: which anomalous windows belong together, how grave they are, and who is to be spared."""
