@@ -8,10 +8,16 @@
 PYTHON ?= python3
 VENV := .venv/bin
 DATA ?= include/sample-data
+# Said beside the target, or not at all: some shells have a variable of this name.
+ENV =
 DEPLOYING = $(if $(TAKE_OVER),--take-over) $(if $(MIGRATED),--migrated)
 export PYTHON
 # Without kept bytecode every process of the stack and of the tests would compile Airflow anew.
 unexport PYTHONDONTWRITEBYTECODE
+# What runs on this machine is reached without a proxy.
+comma := ,
+export NO_PROXY := 127.0.0.1,localhost$(addprefix $(comma),$(or $(no_proxy),$(NO_PROXY)))
+export no_proxy := $(NO_PROXY)
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

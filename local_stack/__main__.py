@@ -143,7 +143,7 @@ def airflow(
 @app.command("environment")
 def show_environment() -> None:
     """Print the stack's environment as shell assignments, for `eval`: it holds passwords."""
-    own = ("AIRFLOW", "AWS_", "PATH", "PYTHONPATH")
+    own = ("AIRFLOW", "AWS_", "NO_PROXY", "PATH", "PYTHONPATH", "no_proxy")
     for name, value in sorted(open_stack().environment().items()):
         if name.startswith(own):
             quoted = value.replace("'", "'\"'\"'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 from local_stack.private_server import PrivateServer, fetch
 
@@ -35,13 +36,13 @@ class MariaDB(PrivateServer):
             f"--plugin-dir={tree}/usr/lib/mysql/plugin",
         ]
 
-    def _creation(self) -> list[str]:
+    def _creation(self, data: Path) -> list[str]:
         tree = _tree()
         return [
             f"{tree}/usr/bin/mariadb-install-db",
             "--no-defaults",
             f"--basedir={tree}/usr",
-            f"--datadir={self.folder}/data",
+            f"--datadir={data}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",

@@ -32,5 +32,5 @@ class MySQL(PrivateServer):
             "--secure-file-priv=NULL",
         ]
 
-    def _creation(self) -> list[str]:
-        return [*self._program(), f"--datadir={self.folder}/data", "--initialize-insecure"]
+    def _creation(self, data: Path) -> list[str]:
+        return [*self._program(), f"--datadir={data}", "--initialize-insecure"]

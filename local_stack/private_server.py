@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,7 @@ from typing import ClassVar
 
 import pymysql
 
+from local_aws.files import write_atomically
 from vigil.database import Database
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -53,8 +55,8 @@ class PrivateServer(ABC):
         """Return the server's program, and where it finds its own files."""
 
     @abstractmethod
-    def _creation(self) -> list[str]:
-        """Return the command that creates the data folder."""
+    def _creation(self, data: Path) -> list[str]:
+        """Return the command that creates a data folder."""
 
     @property
     def database(self) -> Database:
@@ -68,10 +70,9 @@ class PrivateServer(ABC):
         (self.folder / "scratch").mkdir(parents=True, exist_ok=True)
         password = self.folder / "password"
         if not password.exists():
-            password.touch(mode=0o600)
-            password.write_text(secrets.token_urlsafe(24), encoding="ascii")
-        if not (self.folder / "data" / "mysql").is_dir():
-            _run_quietly([*self._creation(), *_as_root()], {**os.environ, **self.environment()})
+            write_atomically(password, secrets.token_urlsafe(24).encode())
+        if not (self.folder / "data").exists():
+            self._create_data()
         users = self.folder / "users.sql"
         users.touch(mode=0o600)
         # One statement a line: that is how the server reads the file.
@@ -83,6 +84,13 @@ class PrivateServer(ABC):
             f"GRANT ALL ON *.* TO {USER}@'127.0.0.1' WITH GRANT OPTION;\n",
             encoding="ascii",
         )
+
+    def _create_data(self) -> None:
+        """Create the data folder whole, or, where that is interrupted, not at all."""
+        unfinished = self.folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _run_quietly([*self._creation(unfinished), *_as_root()], {**os.environ, **self.environment()})
+        unfinished.rename(self.folder / "data")
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground."""

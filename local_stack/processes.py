@@ -22,6 +22,7 @@ SERVICES = "services"
 AIRFLOW = "airflow"
 AIRFLOW_PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 _LOCAL_STACK = (sys.executable, "-m", "local_stack")
+_ENDS_WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "TERM")
 _STOP_LIMIT_S = 40
 _START_LIMIT_S = 20
 
@@ -193,7 +194,8 @@ class Processes:
 
 def _section(program: Program, logs: Path) -> dict[str, str]:
     section = {
-        "command": " ".join(_quoted(part) for part in program.command),
+        # Should supervisor be killed, it leaves nothing running that nobody looks after.
+        "command": " ".join(_quoted(part) for part in (*_ENDS_WITH_ITS_PARENT, *program.command)),
         "autostart": "false",
         "autorestart": "unexpected",
         "startsecs": "1",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from local_aws.files import write_atomically
 from local_stack.mariadb import MariaDB
 from local_stack.ports import free_port
 from vigil.database import Database
@@ -105,7 +106,11 @@ class Stack:
 
     def aws_environment(self) -> dict[str, str]:
         """Return the variables that make every AWS client talk to the embedded AWS."""
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+        without_proxy = ",".join(["127.0.0.1", "localhost", *filter(None, [others])])
         return {
+            "NO_PROXY": without_proxy,
+            "no_proxy": without_proxy,
             "AWS_ENDPOINT_URL": self.aws_url,
             # MWAA's clients would look for api.127.0.0.1.
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
@@ -192,17 +197,16 @@ def open_stack(folder: Path = VAR / "stack") -> Stack:
     ports_file = folder / "ports.json"
     if not ports_file.exists():
         ports = {name: free_port(port) for name, port in {**_WANTED_PORTS, _LOG_SERVER: 0}.items()}
-        ports_file.write_text(json.dumps(ports, indent=2))
+        write_atomically(ports_file, json.dumps(ports, indent=2).encode())
     secrets_file = folder / "secrets.json"
     if not secrets_file.exists():
-        secrets_file.touch(mode=0o600)
         made = Secrets(
             airflow_password=secrets.token_urlsafe(12),
             api_secret_key=secrets.token_hex(32),
             jwt_secret=secrets.token_hex(64),
             supervisor_password=secrets.token_urlsafe(24),
         )
-        secrets_file.write_text(json.dumps(asdict(made), indent=2))
+        write_atomically(secrets_file, json.dumps(asdict(made), indent=2).encode())
     return Stack(folder, json.loads(ports_file.read_text()), Secrets(**json.loads(secrets_file.read_text())))
 
 

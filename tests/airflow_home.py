@@ -10,7 +10,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def point_airflow_at_a_fresh_home() -> Path:
-    """Set Airflow's variables to a new folder and the project's DAGs; return the folder."""
+    """Set Airflow's variables, and no others, to a new folder and the project's DAGs; return the folder."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
     home = Path(tempfile.mkdtemp(prefix="vigil-airflow-"))
     os.environ.update(
         {

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import stat
 import threading
 import xmlrpc.client
@@ -9,9 +11,12 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from local_stack.mariadb import MariaDB
+from local_stack.ports import free_port
 from local_stack.private_server import PrivateServer
 from local_stack.processes import AIRFLOW, SERVICES, Processes
 from local_stack.stack import USER_DATABASE, open_stack
+from tests.conftest import SMALL_SERVER
 
 
 def test_ports_and_secrets_stay_as_they_were_chosen(tmp_path: Path) -> None:
@@ -35,6 +40,40 @@ def test_nobody_logs_in_to_the_database_without_the_password(
 ) -> None:
     with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
         pymysql.connect(host="127.0.0.1", port=database_server.port, user=user, password="")
+
+
+def test_what_is_half_written_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_stack(tmp_path)
+    stack = open_stack(tmp_path)
+    assert set(json.loads((tmp_path / "ports.json").read_text())) == set(stack.ports)
+    assert stack.secrets.jwt_secret
+
+
+def test_a_database_whose_creation_was_interrupted_is_created_anew(tmp_path: Path) -> None:
+    server = MariaDB(tmp_path / "database", free_port(), SMALL_SERVER)
+    (server.folder / "data.unfinished" / "mysql").mkdir(parents=True)
+    server.prepare()
+    process = server.start()
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not (server.folder / "data.unfinished").exists()
+
+
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_this_machine_is_reached_without_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv(variable, "db.example")
+    environment = open_stack(tmp_path).aws_environment()
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "127.0.0.1,localhost,db.example"
 
 
 def test_an_error_of_the_process_runner_shows_no_password(tmp_path: Path) -> None:
