@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 import yaml
 
@@ -240,6 +243,23 @@ def test_nothing_is_public():
         assert declared["Properties"]["PubliclyAccessible"] is False, name
     parameters = template("airflow").content["Parameters"]
     assert parameters["WebserverAccessMode"]["Default"] == "PRIVATE_ONLY"
+
+
+def descriptions_of_security_groups() -> Iterator[str]:
+    for _, _, declared in resources("AWS::EC2::SecurityGroup"):
+        properties = declared["Properties"]
+        yield properties["GroupDescription"]
+        for direction in ("SecurityGroupIngress", "SecurityGroupEgress"):
+            yield from (rule["Description"] for rule in properties.get(direction, []))
+    for _, _, declared in resources("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
+        yield declared["Properties"]["Description"]
+
+
+def test_security_groups_are_described_in_characters_that_ec2_accepts():
+    found = list(descriptions_of_security_groups())
+    assert len(found) >= 8
+    accepted = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]{1,255}")
+    assert [text for text in found if not accepted.fullmatch(text)] == []
 
 
 def test_everything_on_its_way_is_encrypted():
