@@ -189,7 +189,7 @@ def test_a_network_by_endpoints_reaches_every_service_that_has_an_endpoint():
     }
     called = {named.get(service, service) for service in SERVICES}
     assert called - endpoints == {"iam", "pricing"}
-    of_airflow = {"airflow.env", "airflow.ops", "kms", "secretsmanager"}
+    of_airflow = {"airflow.env", "airflow.ops", "ecr.dkr", "kms", "secretsmanager"}
     assert endpoints - called == of_airflow
 
 
