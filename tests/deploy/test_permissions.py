@@ -65,6 +65,8 @@ ACTIONS = {
     # Nobody can be forbidden to ask who they are.
     "sts:GetCallerIdentity": set(),
     "cloudformation:CreateStack": {"cloudformation:TagResource", "iam:PassRole"},
+    # It takes no role, and looks the image up with the caller's permissions.
+    "sagemaker:CreateModelPackage": {"ecr:BatchGetImage", "ecr:DescribeImages"},
     **{
         f"sagemaker:Create{what}": {"sagemaker:AddTags", "iam:PassRole"}
         for what in ("Model", "ProcessingJob", "TrainingJob")
@@ -148,6 +150,7 @@ def allowed(*policies: tuple[str, ...]) -> set[str]:
 
 OF_TASKS = (
     ("roles", "AirflowRole", "tasks"),
+    ("roles", "AirflowRole", "images"),
     ("roles", "AirflowRole", "checks"),
     ("roles", "AirflowRole", "sources"),
     ("training-stacks", "LauncherPolicy"),

@@ -122,8 +122,11 @@ def test_a_role_is_passed_to_a_named_service_only():
 
 def test_images_come_from_the_account_and_from_registries_that_are_named():
     own = "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${ImageRepositoryPrefix}*"
-    pulling = [one for _, one in allowing() if "ecr:BatchGetImage" in actions_of(one)]
-    assert [one["Resource"] for one in pulling] == [{"Fn::Sub": own}, {"Ref": "ImageRepositoryArns"}]
+    for role in ("AirflowRole", "SageMakerRole"):
+        pulling = [
+            one for place, one in allowing() if role in place and "ecr:BatchGetImage" in actions_of(one)
+        ]
+        assert [one["Resource"] for one in pulling] == [{"Fn::Sub": own}, {"Ref": "ImageRepositoryArns"}]
     assert template("roles").content["Parameters"]["ImageRepositoryArns"]["Default"] == ""
 
 
