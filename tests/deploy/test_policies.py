@@ -60,8 +60,8 @@ STARS = {
     "s3:GetObject*": "Amazon MWAA asks for it, on the code bucket",
     "s3:List*": "Amazon MWAA asks for it, on the code bucket",
 }
-# Services that tell no source account when they take up a role.
-WITHOUT_SOURCE = {"ec2.amazonaws.com"}
+# Services that tell no source account when they take up a role, or are not documented to.
+WITHOUT_SOURCE = {"cloudformation.amazonaws.com", "ec2.amazonaws.com"}
 # Parameters that the deployment tells by itself: versions of what it has uploaded.
 UPLOADED = {"PluginsS3ObjectVersion", "RequirementsS3ObjectVersion", "StartupScriptS3ObjectVersion"}
 BODY_LIMIT = 51_200
@@ -151,7 +151,9 @@ def test_a_service_takes_up_a_role_for_this_account_only():
     for where, name, declared in roles:
         for statement in declared["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
             services = set(listed(statement["Principal"]["Service"]))
-            if not services <= WITHOUT_SOURCE:
+            if services <= WITHOUT_SOURCE:
+                assert "Condition" not in statement, (where, name)
+            else:
                 assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {
                     "Ref": "AWS::AccountId"
                 }, (where, name)
