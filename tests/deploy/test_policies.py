@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import yaml
@@ -48,6 +52,7 @@ ON_EVERYTHING = {
     "sagemaker:ListModelPackages": NO_RESOURCE,
     "sagemaker:ListTrainingJobs": NO_RESOURCE,
     "sagemaker:ListTransformJobs": NO_RESOURCE,
+    "ssm:ListAssociations": NO_RESOURCE,
 }
 # Every action with a star that is allowed, and why.
 STARS = {
@@ -65,6 +70,23 @@ WITHOUT_SOURCE = {"cloudformation.amazonaws.com", "ec2.amazonaws.com"}
 # Parameters that the deployment tells by itself: versions of what it has uploaded.
 UPLOADED = {"PluginsS3ObjectVersion", "RequirementsS3ObjectVersion", "StartupScriptS3ObjectVersion"}
 BODY_LIMIT = 51_200
+# What CloudFormation calls for properties that no training stack has.
+OF_OTHER_PROPERTIES = {
+    "ec2:AssociateIamInstanceProfile",
+    "ec2:AttachVolume",
+    "ec2:DetachVolume",
+    "ec2:DisassociateIamInstanceProfile",
+    "ec2:ModifyInstanceAttribute",
+    "ec2:ModifyInstanceCreditSpecification",
+    "ec2:ModifyInstancePlacement",
+    "ec2:ModifyPrivateDnsNameOptions",
+    "ec2:MonitorInstances",
+    "ec2:ReplaceIamInstanceProfileAssociation",
+    "ec2:StartInstances",
+    "iam:AttachRolePolicy",
+    "iam:DetachRolePolicy",
+    "ssm:CreateAssociation",
+}
 
 
 def allowing() -> list[tuple[str, Statement]]:
@@ -157,6 +179,28 @@ def test_a_service_takes_up_a_role_for_this_account_only():
                 assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {
                     "Ref": "AWS::AccountId"
                 }, (where, name)
+
+
+def actions_of_cloudformation(kind: str) -> set[str]:
+    """What CloudFormation calls to create, read and delete a resource, by its schema that cfn-lint brings."""
+    schemas = Path(str(find_spec("cfnlint").origin)).parent / "data" / "schemas"
+    name = json.loads((schemas / "providers" / "eu-west-1.json").read_text(encoding="utf-8"))[kind]
+    schema = json.loads((schemas / "resources" / f"{name}.json").read_text(encoding="utf-8"))
+    return {
+        action for use in ("create", "read", "delete") for action in schema["handlers"][use]["permissions"]
+    }
+
+
+def test_cloudformation_may_do_what_making_and_ending_a_training_stack_takes():
+    kinds = {declared["Type"] for declared in template("training-stack").content["Resources"].values()}
+    called = {action for kind in kinds for action in actions_of_cloudformation(kind)}
+    patterns = [
+        pattern
+        for statement in statements_of("training-stacks", "StackRole", "training-stacks")
+        for pattern in actions_of(statement)
+    ]
+    forbidden = {action for action in called if not any(fnmatchcase(action, one) for one in patterns)}
+    assert forbidden == OF_OTHER_PROPERTIES
 
 
 def test_what_runs_code_of_people_has_a_boundary():
