@@ -364,5 +364,9 @@ def test_each_template_is_fed_by_those_before_it():
         assert content["Parameters"]["Environment"]["AllowedPattern"] == "[a-z][a-z0-9-]{1,15}"
 
 
+def test_no_template_is_bound_to_one_partition():
+    assert {file.name for file in TEMPLATES if "arn:aws:" in file.read_text(encoding="utf-8")} == set()
+
+
 def test_every_template_is_small_enough_to_be_sent_as_it_is():
     assert {file.name for file in TEMPLATES if file.stat().st_size > BODY_LIMIT} == set()
