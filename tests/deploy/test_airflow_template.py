@@ -33,6 +33,18 @@ def test_its_defaults_are_those_of_the_settings():
     assert {name: getattr(parsed, name) for name in defaults} == defaults
 
 
+def test_its_logs_are_encrypted_and_end_though_amazon_mwaa_would_keep_them_for_ever():
+    declared = read_template("airflow").content["Resources"]
+    groups = {name: one for name, one in declared.items() if one["Type"] == "AWS::Logs::LogGroup"}
+    parts = {one["Properties"]["LogGroupName"]["Fn::Sub"] for one in groups.values()}
+    written = ("DAGProcessing", "Scheduler", "Task", "WebServer", "Worker")
+    assert parts == {f"airflow-vigil-${{Environment}}-{part}" for part in written}
+    for one in groups.values():
+        assert one["Properties"]["KmsKeyId"] == {"Ref": "KeyArn"}
+        assert one["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert set(declared["Airflow"]["DependsOn"]) == groups.keys()
+
+
 def test_an_empty_parameter_leaves_its_option_out():
     assert "alert_link" not in vigil_settings(KNOWN)
     assert "database_ca_file" in vigil_settings(KNOWN)

@@ -39,7 +39,7 @@ def test_it_counts_what_is_billed_by_the_hour_or_month(guide):
     endpoints = [one for one in made if one.get("Properties", {}).get("VpcEndpointType") == "Interface"]
     assert f"{len(endpoints)} endpoints in two zones" in billed
     assert f"{2 * len(endpoints) * 730:,} hours" in billed
-    assert f"`Interface VPC endpoints per VPC` | 1; {len(endpoints)} |" in section(guide, "Quotas")
+    assert f"per VPC` | 1; {len(endpoints)}, and 2 of Amazon MWAA's own |" in section(guide, "Quotas")
     assert f"{sum(one['Type'] == 'AWS::CloudWatch::Alarm' for one in made)} alarms" in billed
 
 

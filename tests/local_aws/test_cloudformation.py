@@ -482,13 +482,14 @@ def test_rules_schedules_and_log_groups_follow_their_template(stacks, client, na
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )
     schedule_target = {"Arn": target["Arn"], "RoleArn": made["Role"]["Arn"]}
+    key = "arn:aws:kms:eu-west-1:123456789012:key/any"
 
     def resources(source: str, days: int, state: str, targets: list[dict[str, str]]) -> dict[str, Any]:
         return {
             "Rule": resource(
                 "Events::Rule", Name=name, State=state, EventPattern={"source": [source]}, Targets=targets
             ),
-            "Group": resource("Logs::LogGroup", LogGroupName=name, RetentionInDays=days),
+            "Group": resource("Logs::LogGroup", LogGroupName=name, RetentionInDays=days, KmsKeyId=key),
             "Schedule": resource(
                 "Scheduler::Schedule",
                 Name=name,
@@ -507,7 +508,8 @@ def test_rules_schedules_and_log_groups_follow_their_template(stacks, client, na
     rule = events.describe_rule(Name=name)
     assert (json.loads(rule["EventPattern"]), rule["State"]) == ({"source": ["aws.ecr"]}, "DISABLED")
     assert [one["Id"] for one in events.list_targets_by_rule(Rule=name)["Targets"]] == ["other"]
-    assert logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"][0]["retentionInDays"] == 30
+    (group,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert (group["retentionInDays"], group["kmsKeyId"]) == (30, key)
     assert scheduler.get_schedule(Name=name)["ScheduleExpression"] == "rate(30 days)"
     stacks.delete_stack(StackName=name)
     assert logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"] == []

@@ -142,11 +142,15 @@ class LogGroup(Kind):
 
     type = "AWS::Logs::LogGroup"
     name_property = "LogGroupName"
+    # In the cloud a group can be given another key; moto cannot.
+    fixed = ("KmsKeyId",)
+    known = frozenset({*fixed, name_property, "RetentionInDays", "Tags"})
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
         tags = {"tags": tag_map(properties)} if tag_map(properties) else {}
-        region.client("logs").create_log_group(logGroupName=name, **tags)
+        key = {"kmsKeyId": properties["KmsKeyId"]} if "KmsKeyId" in properties else {}
+        region.client("logs").create_log_group(logGroupName=name, **tags, **key)
         return name
 
     @override
