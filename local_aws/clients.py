@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -131,21 +131,28 @@ def download_object(s3: Any, uri: str, path: Path) -> None:
             file.write(chunk)
 
 
-def upload_file(s3: Any, path: Path, uri: str) -> None:
+def encryption(output: Mapping[str, Any]) -> dict[str, str]:
+    """Tell how S3 is to encrypt what goes where a job's request says; without a key as the bucket does."""
+    return (
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": output["KmsKeyId"]} if "KmsKeyId" in output else {}
+    )
+
+
+def upload_file(s3: Any, path: Path, uri: str, encrypted: Mapping[str, str]) -> None:
     """Copy a file into one object."""
     bucket, key = split_uri(uri)
     try:
         with path.open("rb") as file:
-            s3.put_object(Bucket=bucket, Key=key, Body=file)
+            s3.put_object(Bucket=bucket, Key=key, Body=file, **encrypted)
     except ClientError as error:
         raise client_error(f"Data upload failed:{error.response['Error']['Message']} ({uri})") from error
 
 
-def upload_directory(s3: Any, directory: Path, uri: str) -> None:
+def upload_directory(s3: Any, directory: Path, uri: str, encrypted: Mapping[str, str]) -> None:
     """Copy every file below a directory under an S3 prefix."""
     for path in sorted(directory.rglob("*")):
         if path.is_file():
-            upload_file(s3, path, f"{uri.rstrip('/')}/{path.relative_to(directory).as_posix()}")
+            upload_file(s3, path, f"{uri.rstrip('/')}/{path.relative_to(directory).as_posix()}", encrypted)
 
 
 def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:

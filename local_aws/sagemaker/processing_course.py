@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.algorithms.registry import stand_in
-from local_aws.clients import upload_directory
+from local_aws.clients import encryption, upload_directory
 from local_aws.files import inside
 from local_aws.sagemaker.containers import Container
 from local_aws.sagemaker.errors import algorithm_error, client_error
@@ -35,8 +35,9 @@ def process(job: Job) -> None:
     _keep_exit_message(job)
     if exit_code:
         raise algorithm_error(f"See job logs for more information, exit code: {exit_code}")
+    encrypted = encryption(record.get("ProcessingOutputConfig", {}))
     for output in _s3_outputs(record):
-        upload_directory(s3, _local(job, output["LocalPath"]), output["S3Uri"])
+        upload_directory(s3, _local(job, output["LocalPath"]), output["S3Uri"], encrypted)
 
 
 def end(job: Job, outcome: Record) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from local_aws.algorithms.contract import CLIENT_ERROR_EXIT
 from local_aws.algorithms.registry import StandIn, stand_in
-from local_aws.clients import upload_file
+from local_aws.clients import encryption, upload_file
 from local_aws.files import pack_archive
 from local_aws.sagemaker.containers import Container
 from local_aws.sagemaker.errors import algorithm_error, client_error
@@ -154,13 +154,14 @@ def _failure(exit_code: int, ml: Path) -> Exception:
 
 def _upload(job: Job, record: Record, ml: Path) -> None:
     _enter(job, "Uploading", "Uploading generated training model")
-    base = f"{record['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{job.name}/output"
+    output = record["OutputDataConfig"]
+    base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
     for directory, name in ((ml / "model", "model.tar.gz"), (ml / "output/data", "output.tar.gz")):
         if any(directory.iterdir()):
             archive = job.directory / name
             with archive.open("wb") as file:
                 pack_archive(directory, file)
-            upload_file(job.clients.get("s3", job.region), archive, f"{base}/{name}")
+            upload_file(job.clients.get("s3", job.region), archive, f"{base}/{name}", encryption(output))
             if name == "model.tar.gz":
                 job.change(ModelArtifacts={"S3ModelArtifacts": f"{base}/{name}"})
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local_aws.clients import below_prefix, split_uri
+from local_aws.clients import below_prefix, encryption, split_uri
 from local_aws.sagemaker.columns import Choose, column_filter, join_columns, split_columns
 from local_aws.sagemaker.errors import algorithm_error, client_error
 from local_aws.sagemaker.inputs import objects
@@ -93,7 +93,8 @@ def transform(job: Job) -> None:
     source = plan.record["TransformInput"]["DataSource"]["S3DataSource"]
     uris = objects(s3, source)
     _, prefix = split_uri(source["S3Uri"])
-    target_bucket, target_prefix = split_uri(plan.record["TransformOutput"]["S3OutputPath"])
+    output = plan.record["TransformOutput"]
+    target_bucket, target_prefix = split_uri(output["S3OutputPath"])
     with _model(job, plan.record) as server:
         for uri in uris:
             job.check_stop()
@@ -101,7 +102,8 @@ def transform(job: Job) -> None:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             name = below_prefix(key, prefix) if source["S3DataType"] == "S3Prefix" else key.rsplit("/", 1)[-1]
             target = "/".join(part for part in (target_prefix.rstrip("/"), f"{name}.out") if part)
-            s3.put_object(Bucket=target_bucket, Key=target, Body=_transform_object(job, server, plan, body))
+            answers = _transform_object(job, server, plan, body)
+            s3.put_object(Bucket=target_bucket, Key=target, Body=answers, **encryption(output))
 
 
 def end(job: Job, outcome: Record) -> None:
