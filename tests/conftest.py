@@ -208,6 +208,7 @@ def vigil_environment(aws: Aws, database: Database, monkeypatch: pytest.MonkeyPa
         "BUCKET": bucket,
         "ALERT_TOPIC_ARN": topic,
         "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/sagemaker",
+        "KEY_ARN": "arn:aws:kms:eu-west-1:123456789012:key/any",
         "ALLOWED_LATENESS_S": "10",
         "POLL_INTERVAL_S": "0.2",
     }

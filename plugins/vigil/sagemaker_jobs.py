@@ -71,6 +71,11 @@ class JobFailedError(CloudError):
         self.worth_a_retry = worth_a_retry
 
 
+def encrypted(key: str | None) -> dict[str, str]:
+    """Return what has a job's output encrypted with a key; without it SageMaker takes the account's of S3."""
+    return {"KmsKeyId": key} if key else {}
+
+
 def is_throttling(error: ClientError) -> bool:
     """Tell whether AWS only asks for patience."""
     return error_code(error) in _THROTTLED

@@ -38,6 +38,8 @@ class Settings(BaseModel):
         bucket: S3 bucket for exports, data sets, models and evaluations.
         alert_topic_arn: SNS topic that alerts are published to, standard or FIFO.
         sagemaker_role_arn: role that SageMaker's jobs and endpoints run as.
+        key_arn: KMS key that SageMaker's jobs encrypt with what they write, whatever the bucket's own is;
+            without it they take the account's key of S3.
         database_conn_id: Airflow connection of the database.
         database_ca_file: certificates to check database servers by; relative paths start in `include/`. With
             it no connection to a database is unencrypted, also none of a source; a connection's own `ssl_ca`
@@ -68,6 +70,7 @@ class Settings(BaseModel):
     bucket: str = Field(min_length=3, max_length=63)
     alert_topic_arn: str = Field(pattern=r"^arn:aws[a-z-]*:sns:.+")
     sagemaker_role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::.+")
+    key_arn: str | None = Field(default=None, pattern=r"^arn:aws[a-z-]*:kms:.+")
     database_conn_id: str = "vigil_database"
     database_ca_file: str | None = Field(default=None, min_length=1)
     aws_conn_id: str = "aws_default"

@@ -224,7 +224,7 @@ class TabularModel:
         assert self.claim(dag_run, due_at)
         manifest = list_files(self.connection, self.s3, request, spec.data).location
         dataset = prepare_dataset(self.s3, manifest, spec, request.run.dataset)
-        wanted = training_request(request.run, spec, dataset, role=ROLE, region=REGION)
+        wanted = training_request(request.run, spec, dataset, role=ROLE, region=REGION, key=None)
         job = start_or_adopt(self.sagemaker, TRAINING, wanted)
         wait_for(lambda: describe(self.sagemaker, TRAINING, job)["TrainingJobStatus"] == "Completed", job)
         trained = result_of(TRAINING, describe(self.sagemaker, TRAINING, job))

@@ -66,6 +66,17 @@ def rows(connection: Connection[Any], query: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+def keys_of_outputs(aws: Aws, bucket: str) -> dict[str, set[str | None]]:
+    """Keys that objects are encrypted with, by the ends of the names of what jobs write."""
+    s3 = aws.client("s3")
+    found: dict[str, set[str | None]] = {".out": set(), "evaluation.json": set(), "model.tar.gz": set()}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for name in (entry["Key"] for entry in page["Contents"]):
+            for keys in (keys for end, keys in found.items() if name.endswith(end)):
+                keys.add(s3.head_object(Bucket=bucket, Key=name).get("SSEKMSKeyId"))
+    return found
+
+
 def test_the_three_dags_turn_the_loop(
     aws: Aws, connection: Connection[Any], vigil_environment: Settings, pipeline: datetime
 ) -> None:
@@ -125,6 +136,10 @@ def test_the_three_dags_turn_the_loop(
     versions = dict(rows(connection, "SELECT model_version, status FROM released_models"))
     assert versions == {"event-counts/1": "retired", "event-counts/2": "champion"}
     assert len(aws.client("sagemaker").list_endpoints(NameContains="event-counts")["Endpoints"]) == 1
+
+    # All that jobs have written is encrypted with the key.
+    keys = keys_of_outputs(aws, vigil_environment.bucket)
+    assert keys == {end: {vigil_environment.key_arn} for end in (".out", "evaluation.json", "model.tar.gz")}
 
 
 def test_a_backfill_tells_people_only_if_its_params_say_so(

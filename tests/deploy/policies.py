@@ -21,6 +21,7 @@ SOME_PARAMETERS = {
     "DeleteDeadLetterQueueArn": _ARN.format("sqs"),
     "ImagePushQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/any",
     "InstanceBoundaryArn": "arn:aws:iam::123456789012:policy/any",
+    "KeyArn": _ARN.format("kms"),
     "OperationsTopicArn": _ARN.format("sns"),
     "SageMakerRoleArn": "arn:aws:iam::123456789012:role/any",
     "ScheduleGroupName": "any",

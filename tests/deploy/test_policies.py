@@ -248,6 +248,18 @@ def test_everything_at_rest_is_encrypted_with_the_key():
             assert device["Ebs"]["Encrypted"] is True, name
 
 
+def test_jobs_may_use_the_key_also_without_s3_and_give_it_to_nobody():
+    using = [
+        one
+        for one in statements_of("roles", "SageMakerRole", "pipeline")
+        if any(action.startswith("kms:") for action in actions_of(one))
+    ]
+    wanted = {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"}
+    (statement,) = using
+    assert (set(actions_of(statement)), statement["Resource"]) == (wanted, {"Ref": "KeyArn"})
+    assert "Condition" not in statement
+
+
 def test_whoever_delivers_may_use_the_key():
     delivering = {
         service

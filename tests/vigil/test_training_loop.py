@@ -80,7 +80,7 @@ def train(aws: Aws, database: Database, run: TrainingRun, spec: ModelSpec) -> tu
     until = MONDAY + timedelta(days=DAYS)
     manifest = export_windows(database, s3, run.export, until - spec.data.history, until)
     dataset = prepare_dataset(s3, manifest.location, spec, run.dataset)
-    request = training_request(run, spec, dataset, role=ROLE, region=REGION)
+    request = training_request(run, spec, dataset, role=ROLE, region=REGION, key=None)
     trained = run_job(aws, TRAINING, request)
     job, artifact = trained["TrainingJobName"], trained["ModelArtifacts"]["S3ModelArtifacts"]
     sagemaker.create_model(
@@ -88,7 +88,7 @@ def train(aws: Aws, database: Database, run: TrainingRun, spec: ModelSpec) -> tu
             run, job, trained["AlgorithmSpecification"]["TrainingImage"], artifact, role=ROLE
         )
     )
-    run_job(aws, TRANSFORM, candidate_transform_request(run, spec, dataset, job))
+    run_job(aws, TRANSFORM, candidate_transform_request(run, spec, dataset, job, key=None))
     return dataset, job, artifact
 
 
@@ -104,9 +104,13 @@ def release(
     version = serving.model_version if serving else None
     if serving:
         model = serving.sagemaker_model
-        run_job(aws, TRANSFORM, champion_transform_request(run, spec, dataset, model, serving.model_version))
+        run_job(
+            aws,
+            TRANSFORM,
+            champion_transform_request(run, spec, dataset, model, serving.model_version, key=None),
+        )
     upload_evaluation(s3, run, spec, dataset, serving)
-    run_job(aws, PROCESSING, evaluation_request(run, spec, job, version, role=ROLE, region=REGION))
+    run_job(aws, PROCESSING, evaluation_request(run, spec, job, version, role=ROLE, region=REGION, key=None))
     evaluation, band = read_evaluation(s3, run.evaluation(version))
     assert judged_against(evaluation) == version
     decision = judge_candidate(evaluation, spec.gates)

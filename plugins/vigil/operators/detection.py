@@ -132,6 +132,7 @@ class JudgePeriodOperator(BaseOperator):
             model,
             Machines(options.instance_type, options.instance_count, options.max_runtime_min * 60),
             settings.poll_interval_s,
+            settings.key_arn,
         )
         return self._bulk
 

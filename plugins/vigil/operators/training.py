@@ -104,7 +104,8 @@ class TrainModelOperator(SageMakerJobOperator):
         from vigil.training.request import training_request
 
         opened = open_run(self.request)
-        return training_request(opened.run, opened.spec, Dataset.from_json(self.dataset), **opened.where)
+        dataset = Dataset.from_json(self.dataset)
+        return training_request(opened.run, opened.spec, dataset, **opened.where, key=opened.settings.key_arn)
 
     def result(self, context: Context, description: dict[str, Any]) -> dict[str, Any]:
         """Return the job's name and the location of its artifact, and tell people."""
@@ -179,7 +180,11 @@ class PredictWithCandidateOperator(PredictOperator):
         )
         create_unless_it_exists(opened.sagemaker.create_model, candidate)
         return candidate_transform_request(
-            opened.run, opened.spec, Dataset.from_json(self.dataset), candidate["ModelName"]
+            opened.run,
+            opened.spec,
+            Dataset.from_json(self.dataset),
+            candidate["ModelName"],
+            key=opened.settings.key_arn,
         )
 
 
@@ -214,6 +219,7 @@ class PredictWithChampionOperator(PredictOperator):
             dataset,
             champion.sagemaker_model,
             champion.model_version,
+            key=opened.settings.key_arn,
         )
 
 
@@ -249,7 +255,12 @@ class EvaluateModelOperator(SageMakerJobOperator):
         upload_evaluation(opened.s3, opened.run, opened.spec, dataset, champion)
         version = champion.model_version if champion else None
         return evaluation_request(
-            opened.run, opened.spec, self.training["training_job"], version, **opened.where
+            opened.run,
+            opened.spec,
+            self.training["training_job"],
+            version,
+            **opened.where,
+            key=opened.settings.key_arn,
         )
 
     def result(self, context: Context, description: dict[str, Any]) -> dict[str, Any]:

@@ -75,17 +75,20 @@ def roles(ground: Ground) -> Look:
 
 
 def permissions(ground: Ground) -> Look:
-    """Look whether Airflow's role may do what tasks do: by simulation, which calls nothing."""
+    """Look whether the roles may do what tasks and their jobs do: by simulation, which calls nothing."""
     if not ground.is_in_the_cloud:
         for service, call in _HARMLESS.items():
             getattr(ground.aws.client(service), call)()
         return fine(f"{', '.join(_HARMLESS)} answer; an embedded AWS forbids nothing")
     role = ground.airflow_role_arn or _role_of(ground)
-    denied = [action for actions, arn in _needs(ground) for action in _denied(ground, role, actions, arn)]
-    if denied:
-        return failing(
-            f"{role} may not {', '.join(denied)}", "deploy/roles.yaml allows it: deploy it again, or add it"
-        )
+    needs = {role: _needs(ground), ground.settings.sagemaker_role_arn: _needs_of_jobs(ground)}
+    denied = {
+        who: [action for actions, arn in pairs for action in _denied(ground, who, actions, arn)]
+        for who, pairs in needs.items()
+    }
+    refusals = [f"{who} may not {', '.join(actions)}" for who, actions in denied.items() if actions]
+    if refusals:
+        return failing("; ".join(refusals), "deploy/roles.yaml allows it: deploy it again, or add it")
     return fine(f"{role} may do what tasks do")
 
 
@@ -177,3 +180,10 @@ def _needs(ground: Ground) -> Iterator[tuple[list[str], str]]:
     yield actions, f"{sagemaker}:model-package/{model}/1"
     yield ["sagemaker:ListModelPackages", "cloudwatch:PutMetricData"], "*"
     yield ["iam:PassRole"], given.sagemaker_role_arn
+
+
+def _needs_of_jobs(ground: Ground) -> Iterator[tuple[list[str], str]]:
+    """Yield what SageMaker does with the key of a job's output; the rest goes by the same template."""
+    if ground.settings.key_arn:
+        verbs = ("Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey")
+        yield [f"kms:{verb}" for verb in verbs], ground.settings.key_arn

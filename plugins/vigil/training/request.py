@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from vigil.aws import NAME_LIMIT, S3Location, aws_name, content_hash
+from vigil.sagemaker_jobs import encrypted
 from vigil.training.dataset import Dataset
 from vigil.training.spec.model import ModelSpec
 from vigil.windows import slug
@@ -107,9 +108,18 @@ def plan_run(spec: ModelSpec, run_id: str, started: datetime, bucket: str) -> Tr
 
 
 def training_request(
-    run: TrainingRun, spec: ModelSpec, dataset: Dataset, *, role: str, region: str
+    run: TrainingRun, spec: ModelSpec, dataset: Dataset, *, role: str, region: str, key: str | None
 ) -> dict[str, Any]:
-    """Build the request of CreateTrainingJob."""
+    """Build the request of CreateTrainingJob.
+
+    Args:
+        run: that trains.
+        spec: its model spec.
+        dataset: of the run.
+        role: that the job runs as.
+        region: of the image.
+        key: that encrypts the artifact.
+    """
     return {
         "TrainingJobName": run.name("train", dataset.checksum[:_HASH]),
         "AlgorithmSpecification": {
@@ -122,7 +132,7 @@ def training_request(
             _channel("train", dataset.location / "train/"),
             _channel("validation", dataset.location / "validation/"),
         ],
-        "OutputDataConfig": {"S3OutputPath": str(run.artifacts)},
+        "OutputDataConfig": {"S3OutputPath": str(run.artifacts), **encrypted(key)},
         "ResourceConfig": {
             "InstanceType": spec.training.instance_type,
             "InstanceCount": spec.training.instance_count,
@@ -154,12 +164,21 @@ def candidate_model_request(
 
 
 def candidate_transform_request(
-    run: TrainingRun, spec: ModelSpec, dataset: Dataset, model_name: str
+    run: TrainingRun, spec: ModelSpec, dataset: Dataset, model_name: str, *, key: str | None
 ) -> dict[str, Any]:
-    """Build the request of CreateTransformJob that predicts all held-out rows by the candidate."""
+    """Build the request of CreateTransformJob that predicts all held-out rows by the candidate.
+
+    Args:
+        run: that judges it.
+        spec: its model spec.
+        dataset: of the run.
+        model_name: of the candidate.
+        key: that encrypts the predictions.
+    """
     name = run.name("predict", content_hash([model_name, dataset.checksum]))
     heldout = dataset.location / "heldout/"
-    return _transform_request(run, spec, dataset, name, model_name, heldout, run.candidate_predictions)
+    output = _transform_output(run.candidate_predictions, key)
+    return _transform_request(run, spec, dataset, name, model_name, heldout, output)
 
 
 def champion_transform_request(
@@ -168,6 +187,8 @@ def champion_transform_request(
     dataset: Dataset,
     model_name: str,
     champion: str,
+    *,
+    key: str | None,
 ) -> dict[str, Any]:
     """Build the request of CreateTransformJob that predicts the test rows by the champion.
 
@@ -177,10 +198,12 @@ def champion_transform_request(
         dataset: of the run.
         model_name: that the endpoint serves now.
         champion: its model version.
+        key: that encrypts the predictions.
     """
     name = run.name("predict", content_hash([champion, model_name, dataset.checksum]))
     test = dataset.location / "heldout/test.csv"
-    return _transform_request(run, spec, dataset, name, model_name, test, run.champion_predictions(champion))
+    output = _transform_output(run.champion_predictions(champion), key)
+    return _transform_request(run, spec, dataset, name, model_name, test, output)
 
 
 def evaluation_request(
@@ -191,6 +214,7 @@ def evaluation_request(
     *,
     role: str,
     region: str,
+    key: str | None,
 ) -> dict[str, Any]:
     """Build the request of CreateProcessingJob that runs `include/jobs/evaluate.py`.
 
@@ -201,6 +225,7 @@ def evaluation_request(
         champion: model version that it is measured against, if there is one.
         role: that the job runs as.
         region: of the image.
+        key: that encrypts the evaluation.
     """
     evaluation = run.evaluation(champion)
     inputs = [
@@ -228,7 +253,8 @@ def evaluation_request(
                         "S3UploadMode": "EndOfJob",
                     },
                 }
-            ]
+            ],
+            **encrypted(key),
         },
         "ProcessingResources": {
             "ClusterConfig": {
@@ -265,7 +291,7 @@ def _transform_request(
     name: str,
     model_name: str,
     rows: S3Location,
-    output: S3Location,
+    output: dict[str, str],
 ) -> dict[str, Any]:
     return {
         "TransformJobName": name,
@@ -277,7 +303,7 @@ def _transform_request(
             "ContentType": _CSV,
             "SplitType": "Line",
         },
-        "TransformOutput": {"S3OutputPath": str(output), "Accept": _CSV, "AssembleWith": "Line"},
+        "TransformOutput": output,
         "DataProcessing": _join_answers(dataset),
         "TransformResources": {
             "InstanceType": spec.transform.instance_type,
@@ -285,6 +311,10 @@ def _transform_request(
         },
         "Tags": run.tags,
     }
+
+
+def _transform_output(place: S3Location, key: str | None) -> dict[str, str]:
+    return {"S3OutputPath": str(place), "Accept": _CSV, "AssembleWith": "Line", **encrypted(key)}
 
 
 def features_in_predictions(dataset: Dataset) -> int:

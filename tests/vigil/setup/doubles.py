@@ -17,6 +17,7 @@ SETTINGS = Settings(
     bucket="vigil-test",
     alert_topic_arn="arn:aws:sns:eu-west-1:123456789012:alerts",
     sagemaker_role_arn="arn:aws:iam::123456789012:role/jobs",
+    key_arn="arn:aws:kms:eu-west-1:123456789012:key/any",
 )
 CALLER = "arn:aws:sts::123456789012:assumed-role/airflow/a-session"
 

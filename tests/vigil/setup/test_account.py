@@ -39,7 +39,7 @@ class Simulator:
 def test_a_role_that_may_do_what_tasks_do_is_fine() -> None:
     simulator = Simulator()
     assert permissions(ground(simulator.account)).outcome == "ok"
-    assert {request["PolicySourceArn"] for request in simulator.asked} == {ROLE}
+    assert {request["PolicySourceArn"] for request in simulator.asked} == {ROLE, SETTINGS.sagemaker_role_arn}
     asked = {
         action: request["ResourceArns"] for request in simulator.asked for action in request["ActionNames"]
     }
@@ -48,6 +48,7 @@ def test_a_role_that_may_do_what_tasks_do_is_fine() -> None:
     assert asked["sagemaker:CreateTrainingJob"] == [
         "arn:aws:sagemaker:eu-west-1:123456789012:training-job/event-counts-check"
     ]
+    assert asked["kms:Encrypt"] == [SETTINGS.key_arn]
     assert not any(action.startswith("sqs:") for action in asked), "no queue is set"
 
 
@@ -58,6 +59,12 @@ def test_what_it_may_not_do_is_named() -> None:
         f"{ROLE} may not cloudwatch:PutMetricData on *, iam:PassRole on {SETTINGS.sagemaker_role_arn}"
     )
     assert "deploy/roles.yaml" in look.fix
+
+
+def test_jobs_that_may_not_encrypt_what_they_write_are_named_by_their_own_role() -> None:
+    look = permissions(ground(Simulator("kms:GenerateDataKey").account))
+    assert look.outcome == "fail"
+    assert look.seen == f"{SETTINGS.sagemaker_role_arn} may not kms:GenerateDataKey on {SETTINGS.key_arn}"
 
 
 def test_credentials_of_another_account_are_told() -> None:

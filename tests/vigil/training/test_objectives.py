@@ -131,17 +131,19 @@ def go_through(
     run_id = f"{bucket}-{'second' if champion else 'first'}"
     run = plan_run(spec, run_id, datetime(2026, 2, 1, 3, 5), bucket)
     dataset = write_dataset(s3, run, spec.objective, classes)
-    trained = run_job(aws, TRAINING, training_request(run, spec, dataset, role=ROLE, region=REGION))
+    trained = run_job(aws, TRAINING, training_request(run, spec, dataset, role=ROLE, region=REGION, key=None))
     job = trained["TrainingJobName"]
     image, artifact = spec.algorithm.uri(REGION), trained["ModelArtifacts"]["S3ModelArtifacts"]
     sagemaker.create_model(**candidate_model_request(run, job, image, artifact, role=ROLE))
-    run_job(aws, TRANSFORM, candidate_transform_request(run, spec, dataset, job))
+    run_job(aws, TRANSFORM, candidate_transform_request(run, spec, dataset, job, key=None))
     serving, version = None, None
     if champion:
         serving, version = released(champion), released(champion).model_version
-        run_job(aws, TRANSFORM, champion_transform_request(run, spec, dataset, champion.job, version))
+        run_job(
+            aws, TRANSFORM, champion_transform_request(run, spec, dataset, champion.job, version, key=None)
+        )
     upload_evaluation(s3, run, spec, dataset, serving)
-    run_job(aws, PROCESSING, evaluation_request(run, spec, job, version, role=ROLE, region=REGION))
+    run_job(aws, PROCESSING, evaluation_request(run, spec, job, version, role=ROLE, region=REGION, key=None))
     evaluation, band = read_evaluation(s3, run.evaluation(version))
     return Outcome(
         run=run,

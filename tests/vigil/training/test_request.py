@@ -26,6 +26,7 @@ from vigil.training.spec.model import load_model_spec, parse_model_spec
 
 ROLE = "arn:aws:iam::123456789012:role/vigil"
 REGION = "eu-west-1"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/any"
 SPEC = parse_model_spec(small_spec())
 LONG = parse_model_spec(small_spec(name="a" * 40))
 AT = datetime(2026, 2, 1, 3, 5)
@@ -50,16 +51,16 @@ def dataset_of(run: TrainingRun) -> Dataset:
     )
 
 
-def requests_of(spec: Any) -> dict[str, dict[str, Any]]:
+def requests_of(spec: Any, key: str | None = KEY) -> dict[str, dict[str, Any]]:
     run = run_of(spec)
     dataset = dataset_of(run)
-    where = {"role": ROLE, "region": REGION}
+    where: dict[str, Any] = {"role": ROLE, "region": REGION, "key": key}
     artifact = "s3://bucket/model.tar.gz"
     return {
         "CreateTrainingJob": training_request(run, spec, dataset, **where),
         "CreateModel": candidate_model_request(run, "job", "image", artifact, role=ROLE),
-        "CreateTransformJob": candidate_transform_request(run, spec, dataset, "model"),
-        "CreateTransformJob ": champion_transform_request(run, spec, dataset, "model", "small/3"),
+        "CreateTransformJob": candidate_transform_request(run, spec, dataset, "model", key=key),
+        "CreateTransformJob ": champion_transform_request(run, spec, dataset, "model", "small/3", key=key),
         "CreateProcessingJob": evaluation_request(run, spec, "job", "small/3", **where),
         "CreateProcessingJob ": evaluation_request(run, spec, "job", None, **where),
     }
@@ -96,9 +97,9 @@ def test_a_retry_on_other_data_is_another_job() -> None:
     run = run_of()
     one, other = dataset_of(run), replace(dataset_of(run), checksum="1" * 64)
     for build in (
-        lambda data: training_request(run, SPEC, data, role=ROLE, region=REGION)["TrainingJobName"],
-        lambda data: candidate_transform_request(run, SPEC, data, "model")["TransformJobName"],
-        lambda data: champion_transform_request(run, SPEC, data, "model", "v/1")["TransformJobName"],
+        lambda data: training_request(run, SPEC, data, role=ROLE, region=REGION, key=KEY)["TrainingJobName"],
+        lambda data: candidate_transform_request(run, SPEC, data, "model", key=KEY)["TransformJobName"],
+        lambda data: champion_transform_request(run, SPEC, data, "model", "v/1", key=KEY)["TransformJobName"],
     ):
         assert build(one) != build(other)
 
@@ -117,6 +118,17 @@ def test_every_job_that_can_be_limited_is_limited_and_tagged() -> None:
         assert {"Key": "run", "Value": run_of().run} in request["Tags"]
         if operation.strip() in ("CreateTrainingJob", "CreateProcessingJob"):
             assert request["StoppingCondition"]["MaxRuntimeInSeconds"] > 0
+
+
+def test_every_job_encrypts_what_it_writes_with_the_key_and_is_called_the_same_without_one() -> None:
+    outputs = ("OutputDataConfig", "ProcessingOutputConfig", "TransformOutput")
+    bare = requests_of(SPEC, key=None)
+    jobs = {operation: request for operation, request in requests_of(SPEC).items() if "Job" in operation}
+    assert len(jobs) == 5
+    for operation, request in jobs.items():
+        (output,) = request.keys() & set(outputs)
+        assert request[output].pop("KmsKeyId") == KEY
+        assert request == bare[operation]
 
 
 def test_training_reads_csv_from_the_two_channels() -> None:
@@ -148,8 +160,10 @@ def test_all_that_a_run_writes_lies_under_its_root_but_the_export() -> None:
 def data_processing(**changes: Any) -> dict[str, str]:
     run = run_of()
     dataset = replace(dataset_of(run), **changes)
-    processing: dict[str, str] = candidate_transform_request(run, SPEC, dataset, "model")["DataProcessing"]
-    assert champion_transform_request(run, SPEC, dataset, "m", "v/1")["DataProcessing"] == processing
+    of_candidate = candidate_transform_request(run, SPEC, dataset, "model", key=KEY)
+    of_champion = champion_transform_request(run, SPEC, dataset, "m", "v/1", key=KEY)
+    processing: dict[str, str] = of_candidate["DataProcessing"]
+    assert of_champion["DataProcessing"] == processing
     return processing
 
 

@@ -22,6 +22,7 @@ from vigil.sagemaker_jobs import (
     RUNNING,
     TRANSFORM,
     describe,
+    encrypted,
     is_throttling,
     result_of,
     start_or_adopt,
@@ -65,6 +66,7 @@ class TransformPredictor:
         model: that is asked.
         machines: that it runs on.
         poll_interval_s: between two looks at the job.
+        key: KMS key that the job encrypts its answers with, if one is set.
     """
 
     sagemaker: Any
@@ -74,6 +76,7 @@ class TransformPredictor:
     model: ReleasedModel
     machines: Machines
     poll_interval_s: float
+    key: str | None
     _asked: str | None = field(default=None, init=False)
 
     def predict(self, features: NDArray[np.float64]) -> Predictions:
@@ -116,7 +119,12 @@ class TransformPredictor:
                 "ContentType": CSV,
                 "SplitType": "Line",
             },
-            "TransformOutput": {"S3OutputPath": str(place), "Accept": CSV, "AssembleWith": "Line"},
+            "TransformOutput": {
+                "S3OutputPath": str(place),
+                "Accept": CSV,
+                "AssembleWith": "Line",
+                **encrypted(self.key),
+            },
             "TransformResources": {
                 "InstanceType": self.machines.instance_type,
                 "InstanceCount": self.machines.instance_count,

@@ -20,6 +20,7 @@ from vigil.errors import CloudError
 from vigil.released_models import ReleasedModel
 
 FEATURES = np.random.default_rng(3).random((500, 3)) * 50
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/any"
 MACHINES = Machines("ml.m5.large", 1, 60.0)
 
 
@@ -63,7 +64,8 @@ def predictor(aws: Aws, booster: xgboost.Booster) -> Iterator[TransformPredictor
         retired_at=None,
         smoke_test=None,
     )
-    yield TransformPredictor(sagemaker, s3, S3Location(name, "judging"), name[-8:], model, MACHINES, 0.05)
+    place = S3Location(name, "judging")
+    yield TransformPredictor(sagemaker, s3, place, name[-8:], model, MACHINES, 0.05, KEY)
     sagemaker.delete_model(ModelName=name)
 
 
@@ -79,6 +81,11 @@ def test_a_job_answers_what_the_model_says_in_the_order_of_the_windows(
     np.testing.assert_allclose(predictions.expected, booster.predict(xgboost.DMatrix(FEATURES)), rtol=1e-6)
     assert predictions.variants == [VARIANT] * len(FEATURES)
     assert predictions.calls == 1
+    (job,) = predictor.sagemaker.list_transform_jobs(NameContains=predictor.run)["TransformJobSummaries"]
+    described = predictor.sagemaker.describe_transform_job(TransformJobName=job["TransformJobName"])
+    assert described["TransformOutput"]["KmsKeyId"] == KEY
+    answers = S3Location.parse(described["TransformOutput"]["S3OutputPath"]) / "input.csv.out"
+    assert predictor.s3.head_object(Bucket=answers.bucket, Key=answers.key)["SSEKMSKeyId"] == KEY
 
 
 def test_a_second_try_of_the_run_adopts_the_job_of_the_first(predictor: TransformPredictor) -> None:
