@@ -19,6 +19,8 @@ from deploy.templates import ORDER, Template, read_template, stack_name
 from vigil.aws import Aws
 
 AIRFLOW = "airflow"
+DATABASE = "database"
+STORAGE = "storage"
 VERSION_PARAMETERS = {
     "plugins.zip": "PluginsS3ObjectVersion",
     "requirements.txt": "RequirementsS3ObjectVersion",

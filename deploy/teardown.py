@@ -1,9 +1,9 @@
 """The end of an environment: nothing that is billed is left, or only what was asked to be kept.
 
 First Airflow goes, which would begin new things; then what it began - training stacks, jobs, endpoints,
-models - and then the stacks, in the reverse of their order. What stacks keep on purpose is found by its tag,
-and logs by how their names begin: a stack that is gone names nothing any more, and a teardown that was killed
-is just run again.
+models - and then the stacks, in the reverse of their order. What stacks keep on purpose is found by its tag
+and what the templates call it, and logs by how their names begin: a stack that is gone names nothing any
+more, and a teardown that was killed is just run again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from botocore.exceptions import ClientError
 from deploy.code_bucket import CodeBucket
 from deploy.environment import Environment
 from deploy.errors import DeployError
-from deploy.planning import AIRFLOW, known_values, templates_of
+from deploy.planning import AIRFLOW, DATABASE, STORAGE, known_values, templates_of
 from deploy.sagemaker_work import SageMakerWork
 from deploy.stacks import ENVIRONMENT_TAG, delete_stack, find_stack
-from deploy.templates import stack_name
+from deploy.templates import read_template, stack_name, substituted
 from vigil.aws import Aws, error_code
 
 # Kept together: the buckets, the key that they are encrypted by, and the registry.
-HOLD_DATA = ("storage", "pipeline")
+HOLD_DATA = (STORAGE, "pipeline")
 _TRAINING_STACK_TAG = "vigil:training-stack"
 _DELETED_AT_ONCE = 1000
 _KEY_WAIT_DAYS = 7
@@ -109,7 +109,7 @@ class Teardown:
         return sorted(arn for arn in arns if not self._is_a_key_that_ends(arn))
 
     def _is_a_key_that_ends(self, arn: str) -> bool:
-        return ":kms:" in arn and _key_state(self.aws.client("kms"), arn) == _ENDING
+        return ":kms:" in arn and _key(self.aws.client("kms"), arn)["KeyState"] == _ENDING
 
     def _delete_stack_of(self, template: str) -> None:
         name = stack_name(self.environment.name, template)
@@ -138,26 +138,46 @@ class Teardown:
             sagemaker.delete_model_package(ModelPackageName=package)
 
     def _delete_snapshots(self) -> None:
-        """Delete the snapshot that was taken when the database's stack was deleted."""
-        rds = self.aws.client("rds")
+        """Delete the snapshots of the database, as the one that was taken when its stack was deleted.
+
+        People put the environment's tag on things of their own, such as a cluster that they restored.
+        """
+        rds, ours = self.aws.client("rds"), f"{stack_name(self.environment.name, DATABASE)}-cluster-"
+        tag = {"Key": ENVIRONMENT_TAG, "Value": self.environment.name}
         pages = rds.get_paginator("describe_db_cluster_snapshots").paginate(SnapshotType="manual")
         for snapshot in [one for page in pages for one in page["DBClusterSnapshots"]]:
             name = snapshot["DBClusterSnapshotIdentifier"]
-            if {"Key": ENVIRONMENT_TAG, "Value": self.environment.name} in snapshot.get("TagList", []):
+            if tag in snapshot.get("TagList", []) and snapshot["DBClusterIdentifier"].startswith(ours):
                 self.tell(f"deleting the snapshot {name}")
                 rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
 
     def _delete_buckets_and_key(self) -> None:
-        """Delete what the storage's stack made, not what the environment's file names."""
-        named = set(self.environment.parameters.values())
+        """Delete what the storage's stack made, and nothing else that bears the environment's tag.
+
+        CloudFormation puts no tag of its own on a key, and the alias goes with the stack: a key is known by
+        what the template writes into it.
+        """
+        if STORAGE in self.environment.leave_out:
+            return
+        buckets = self._storage_names("AWS::S3::Bucket", "BucketName")
+        keys = self._storage_names("AWS::KMS::Key", "Description")
         for arn in self.what_is_left():
             service, thing = arn.split(":")[2], arn.rpartition(":")[2]
-            if arn in named or thing in named:
-                continue
-            if service == "s3":
+            if service == "s3" and thing in buckets:
                 self._delete_bucket(thing)
-            elif service == "kms":
+            elif service == "kms" and _key(self.aws.client("kms"), arn).get("Description") in keys:
                 self._delete_key(thing.removeprefix("key/"))
+
+    def _storage_names(self, resource_type: str, field: str) -> set[str]:
+        """Return what the storage's template calls its resources of a type."""
+        values = {
+            "Environment": self.environment.name,
+            "AWS::AccountId": self.environment.account,
+            "AWS::Region": self.environment.region,
+        }
+        resources = read_template(STORAGE).content["Resources"].values()
+        ours = [one["Properties"] for one in resources if one["Type"] == resource_type]
+        return {substituted(one[field]["Fn::Sub"], values) for one in ours}
 
     def _delete_bucket(self, bucket: str) -> None:
         try:
@@ -188,7 +208,7 @@ class Teardown:
                 SecretId=self.environment.secret_name, ForceDeleteWithoutRecovery=True
             )
         self._delete_logs(f"airflow-vigil-{self.environment.name}-")
-        self._delete_logs(f"/aws/rds/cluster/{stack_name(self.environment.name, 'database')}-cluster-")
+        self._delete_logs(f"/aws/rds/cluster/{stack_name(self.environment.name, DATABASE)}-cluster-")
 
     def _delete_logs(self, prefix: str) -> None:
         """Delete the log groups of a prefix, but none of an environment whose name goes on after it."""
@@ -199,5 +219,5 @@ class Teardown:
                     logs.delete_log_group(logGroupName=name)
 
 
-def _key_state(kms: Any, key: str) -> str:
-    return str(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+def _key(kms: Any, key: str) -> dict[str, Any]:
+    return dict(kms.describe_key(KeyId=key)["KeyMetadata"])

@@ -99,6 +99,15 @@ def stack_name(environment: str, template: str) -> str:
     return f"vigil-{environment}-{template}"
 
 
+def substituted(text: str, values: Mapping[str, str]) -> str:
+    """Return the text of an `Fn::Sub` with values put in, those such as `AWS::Region` by their own names.
+
+    Raises:
+        KeyError: a value is missing.
+    """
+    return _SUBSTITUTION.sub(lambda found: values[found[1]], text)
+
+
 def airflow_options(known: Mapping[str, str]) -> dict[str, str]:
     """Return the configuration options that `airflow.yaml` gives to Airflow, as `{"section.option": value}`.
 
@@ -136,7 +145,7 @@ def _resolve(option: str, value: Any, values: Mapping[str, str]) -> str:
             case {"Ref": name}:
                 return values[name]
             case {"Fn::Sub": str(text)}:
-                return _SUBSTITUTION.sub(lambda found: values[found[1]], text)
+                return substituted(text, values)
     except KeyError as error:
         raise DeployError(f"The option {option} needs {error.args[0]}, which no stack has told.") from error
     if isinstance(value, dict | list):

@@ -212,6 +212,32 @@ def test_a_teardown_leaves_nothing_and_may_be_said_twice(deployer, project):
     assert before not in {one["Name"] for one in deployer.aws.client("s3").list_buckets()["Buckets"]}
 
 
+@pytest.fixture
+def things_of_a_person(aws: Aws, environment: Environment) -> Iterator[set[str]]:
+    """What a person put the environment's tag on: a bucket, a key, and a snapshot of a restored database."""
+    tag, name = {"Key": "vigil:environment", "Value": environment.name}, f"{environment.name}-mine"
+    s3, kms, rds = aws.client("s3"), aws.client("kms"), aws.client("rds")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [tag]})
+    key = kms.create_key(Tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]}])["KeyMetadata"]["Arn"]
+    cluster = {"DBClusterIdentifier": name}
+    login = {"MasterUsername": "me", "MasterUserPassword": "only-for-this"}
+    rds.create_db_cluster(**cluster, Engine="aurora-mysql", **login)
+    snapshot = rds.create_db_cluster_snapshot(**cluster, DBClusterSnapshotIdentifier=name, Tags=[tag])
+    yield {f"arn:aws:s3:::{name}", key, snapshot["DBClusterSnapshot"]["DBClusterSnapshotArn"]}
+    s3.delete_bucket(Bucket=name)
+    kms.schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+    rds.delete_db_cluster(**cluster, SkipFinalSnapshot=True)
+
+
+def test_a_teardown_takes_nothing_that_a_person_put_the_tag_on(deployer, project, things_of_a_person):
+    deployer.deploy(packed(project))
+    end = Teardown(deployer.environment, deployer.aws, deployer.tell, poll_s=0.1)
+    assert things_of_a_person < set(end.what_is_left())
+    assert set(end.tear_down()) == things_of_a_person
+
+
 def test_a_teardown_that_dies_anywhere_is_finished_by_the_next(deployer, project):
     deployer.deploy(packed(project))
 
