@@ -29,7 +29,7 @@ from deploy.code_bucket import (
 )
 from deploy.environment import Environment
 from deploy.errors import DeployError
-from deploy.planning import AIRFLOW, VERSION_PARAMETERS, exists, known_values, templates_of
+from deploy.planning import AIRFLOW, DATABASE, VERSION_PARAMETERS, exists, known_values, templates_of
 from deploy.stacks import bring_about, change_parameters, outputs_of, tag_list
 from deploy.templates import read_template, stack_name
 from vigil.aws import Aws
@@ -70,6 +70,9 @@ class Deployer:
                 alone.enter_context(present.locked(self.take_over))
             values = self.environment.given_values
             for template in templates_of(self.environment):
+                if template.name == DATABASE and not exists(self.aws, self.environment, DATABASE):
+                    # It is protected once it is there: a creation that fails can be taken back.
+                    self._bring_about(DATABASE, {**values, "DeletionProtection": "false"})
                 if template.name != AIRFLOW:
                     values |= self._bring_about(template.name, values)
             self._write_connection(values)

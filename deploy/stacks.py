@@ -23,6 +23,7 @@ _UNUSABLE = {
     "UPDATE_ROLLBACK_FAILED": "Its update failed and could not be taken back",
 }
 _STUCK = "UPDATE_ROLLBACK_FAILED"
+_CLUSTER = "AWS::RDS::DBCluster"
 # What somebody began, or a deployment that was killed, is waited for.
 _GOING_ON = {
     "CREATE_IN_PROGRESS": "stack_create_complete",
@@ -170,17 +171,35 @@ def refuse_unusable(cloudformation: Any, stack: Mapping[str, Any]) -> None:
     if status in _UNUSABLE:
         raise DeployError(
             f"The stack {name} is {status}. {_UNUSABLE[status]}: {_reasons(cloudformation, name)}. Mend the "
-            f"cause{_first(name, status)}, and deploy again."
+            f"cause{_first(cloudformation, name, status)}, and deploy again."
         )
 
 
-def _first(name: str, status: str) -> str:
+def _first(cloudformation: Any, name: str, status: str) -> str:
     """Say what must be done by hand with an unusable stack."""
     if status == HOLLOW:
         return ""
     if status == _STUCK:
         return f", let it be taken back (aws cloudformation continue-update-rollback --stack-name {name})"
-    return f", delete it (aws cloudformation delete-stack --stack-name {name})"
+    freed = "".join(f", free its database ({free_cluster(one)})" for one in clusters_of(cloudformation, name))
+    return f"{freed}, delete it (aws cloudformation delete-stack --stack-name {name})"
+
+
+def clusters_of(cloudformation: Any, name: str) -> list[str]:
+    """Return the names of the database clusters that a stack has made."""
+    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    return [
+        resource["PhysicalResourceId"]
+        for resource in resources
+        if resource["ResourceType"] == _CLUSTER
+        and resource["ResourceStatus"] != "DELETE_COMPLETE"
+        and resource.get("PhysicalResourceId")
+    ]
+
+
+def free_cluster(cluster: str) -> str:
+    """Return the command that takes the protection from a database, so that it can be deleted."""
+    return f"aws rds modify-db-cluster --db-cluster-identifier {cluster} --no-deletion-protection"
 
 
 def _update(cloudformation: Any, request: Mapping[str, Any], poll_s: float) -> None:

@@ -20,7 +20,7 @@ from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.planning import AIRFLOW, DATABASE, STORAGE, known_values, templates_of
 from deploy.sagemaker_work import SageMakerWork
-from deploy.stacks import ENVIRONMENT_TAG, delete_stack, find_stack
+from deploy.stacks import ENVIRONMENT_TAG, clusters_of, delete_stack, find_stack, free_cluster
 from deploy.templates import read_template, stack_name, substituted
 from vigil.aws import Aws, error_code
 
@@ -59,8 +59,8 @@ class Teardown:
             DeployError: the database is protected, or somebody deploys, and nothing was removed; or a stack
                 could not be deleted.
         """
+        self._refuse_a_protected_database()
         values = known_values(self.aws, self.environment)
-        self._refuse_a_protected_database(values)
         with self._deployments_kept_out(values):
             self._delete_stack_of(AIRFLOW)
             self._end_training_stacks()
@@ -85,20 +85,22 @@ class Teardown:
         bucket = CodeBucket(self.aws.client("s3"), values["CodeBucketName"])
         return bucket.locked(self.take_over)
 
-    def _refuse_a_protected_database(self, values: dict[str, str]) -> None:
-        arn = values.get("DatabaseClusterArn")
-        if not arn or "DatabaseClusterArn" in self.environment.parameters:
+    def _refuse_a_protected_database(self) -> None:
+        cloudformation, rds = self.aws.client("cloudformation"), self.aws.client("rds")
+        stack = stack_name(self.environment.name, DATABASE)
+        if DATABASE in self.environment.leave_out or not find_stack(cloudformation, stack):
             return
-        rds = self.aws.client("rds")
-        try:
-            (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=arn)["DBClusters"]
-        except rds.exceptions.DBClusterNotFoundFault:
-            return  # it went, and its stack could not
-        if cluster["DeletionProtection"]:
-            raise DeployError(
-                f"The database {cluster['DBClusterIdentifier']} is protected, and nothing was removed: put "
-                "`DeletionProtection: false` under parameters, deploy that, and destroy again."
-            )
+        for name in clusters_of(cloudformation, stack):
+            try:
+                (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
+            except rds.exceptions.DBClusterNotFoundFault:
+                continue  # it went, and its stack could not
+            if cluster["DeletionProtection"]:
+                raise DeployError(
+                    f"The database {name} is protected, and nothing was removed: put `DeletionProtection: "
+                    "false` under parameters and deploy that, or, where that cannot be deployed, say "
+                    f"`{free_cluster(name)}`. Then destroy again."
+                )
 
     def what_is_left(self) -> list[str]:
         """Return the ARN of everything that still carries the environment's tag."""

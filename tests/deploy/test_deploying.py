@@ -17,8 +17,9 @@ from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.packaging import build_package
 from deploy.planning import draw_plan, known_values, templates_of
+from deploy.stacks import refuse_unusable
 from deploy.teardown import Teardown
-from deploy.templates import ORDER, stack_name
+from deploy.templates import ORDER, Template, read_template, stack_name
 from vigil.aws import Aws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -274,14 +275,13 @@ def test_a_teardown_deletes_the_logs_of_airflow_and_database_and_none_of_an_envi
         logs.delete_log_group(logGroupName=group.format(f"{name}-2"))
 
 
-def test_a_database_that_is_gone_already_keeps_nothing_from_being_torn_down(aws, environment, told):
+def test_a_database_that_is_gone_already_keeps_nothing_from_being_torn_down(
+    aws, environment, told, monkeypatch
+):
     cloudformation, stack = aws.client("cloudformation"), stack_name(environment.name, "database")
-    arn = f"arn:aws:rds:eu-west-1:123456789012:cluster:{environment.name}"
-    content = {
-        "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
-        "Outputs": {"DatabaseClusterArn": {"Value": arn}},
-    }
+    content = {"Resources": {"Any": {"Type": "AWS::SQS::Queue"}}}
     cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(content))
+    monkeypatch.setattr("deploy.teardown.clusters_of", lambda *_: [environment.name])
     own = {
         "leave_out": environment.leave_out - {"database"} | {"storage"},
         "database_connection_from": None,
@@ -300,8 +300,23 @@ def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
-    aws: Aws, environment: Environment, project: Path, told: list[str]
+def with_a_broken_end(name: str) -> Template:
+    """Read a template to which something was added that cannot be made, after all the rest."""
+    good = read_template(name)
+    if name != "database":
+        return good
+    nobody = "arn:aws:sns:eu-west-1:123456789012:nobody"
+    last = {
+        "Type": "AWS::SNS::Subscription",
+        "DependsOn": "Instance",
+        "Properties": {"TopicArn": nobody, "Protocol": "email", "Endpoint": "me@example.org"},
+    }
+    content = {**good.content, "Resources": {**good.content["Resources"], "Last": last}}
+    return Template(name, json.dumps(content), content)
+
+
+def test_a_database_is_protected_once_it_is_there_and_then_nothing_is_torn_down(
+    aws: Aws, environment: Environment, project: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     protected = environment.model_copy(
         update={
@@ -309,10 +324,17 @@ def test_a_protected_database_is_not_torn_down_and_neither_is_anything_else(
             "database_connection_from": None,
         }
     )
+    with monkeypatch.context() as broken:
+        broken.setattr("deploy.deploying.read_template", with_a_broken_end)
+        with pytest.raises(DeployError, match="database is ROLLBACK_COMPLETE"):
+            Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
     Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
     stacks = {stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]}
-    with pytest.raises(DeployError, match="is protected, and nothing was removed"):
+    with pytest.raises(DeployError, match=r"and nothing was removed.*--no-deletion-protection"):
         Teardown(protected, aws, told.append, poll_s=0.1).tear_down()
+    stuck = {"StackName": stack_name(protected.name, "database"), "StackStatus": "ROLLBACK_FAILED"}
+    with pytest.raises(DeployError, match=rf"--db-cluster-identifier vigil-{protected.name}-\S+ --no-del"):
+        refuse_unusable(aws.client("cloudformation"), stuck)
     there = aws.client("cloudformation").describe_stacks()["Stacks"]
     assert {stack["StackName"] for stack in there} == stacks
     free = protected.model_copy(update={"parameters": protected.parameters | {"DeletionProtection": "false"}})
