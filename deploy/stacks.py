@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,20 +25,13 @@ _UNUSABLE = {
 }
 _STUCK = "UPDATE_ROLLBACK_FAILED"
 _CLUSTER = "AWS::RDS::DBCluster"
-# What somebody began, or a deployment that was killed, is waited for.
-_GOING_ON = {
-    "CREATE_IN_PROGRESS": "stack_create_complete",
-    "ROLLBACK_IN_PROGRESS": "stack_create_complete",
-    "UPDATE_IN_PROGRESS": "stack_update_complete",
-    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "stack_update_complete",
-    "UPDATE_ROLLBACK_IN_PROGRESS": "stack_rollback_complete",
-    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "stack_rollback_complete",
-    "DELETE_IN_PROGRESS": "stack_delete_complete",
-}
 # Nothing but a change set that nobody has executed.
 _EMPTY = "REVIEW_IN_PROGRESS"
+_GOING_ON = "_IN_PROGRESS"
+_TOO_LONG = "Max attempts exceeded"
 _FAILURES = ("_FAILED", "ROLLBACK_IN_PROGRESS")
-# Aurora and Amazon MWAA take half an hour and more.
+# Aurora and Amazon MWAA take half an hour and more. Credentials do not last as long as MWAA may: it lets what
+# its workers run end first, for up to twelve hours.
 _WAIT_LIMIT_S = 2 * 3600
 
 
@@ -106,24 +100,36 @@ def delete_stack(cloudformation: Any, name: str, poll_s: float = 5) -> None:
         DeployError: a resource could not be deleted; the message has its reason.
     """
     cloudformation.delete_stack(StackName=name)
-    wait_for_stack(cloudformation, name, "stack_delete_complete", poll_s)
+    try:
+        _wait(cloudformation, name, "stack_delete_complete", poll_s)
+    except WaiterError as error:
+        freed = "".join(_freed(one) for one in clusters_of(cloudformation, name))
+        raise DeployError(
+            f"The stack {name} could not be deleted: {_reasons(cloudformation, name)}. Mend the "
+            f"cause{freed}, and say it again."
+        ) from error
 
 
 def settled_stack(cloudformation: Any, name: str, poll_s: float = 5) -> dict[str, Any] | None:
     """Return a stack once nothing goes on in it, or None.
 
+    What somebody began, or a deployment that was killed, is waited for, however it ends.
+
     Raises:
-        DeployError: what went on failed.
+        DeployError: it goes on for too long.
     """
-    stack = find_stack(cloudformation, name)
-    status = stack["StackStatus"] if stack else ""
-    if status == _EMPTY:
-        delete_stack(cloudformation, name, poll_s)
-    elif status in _GOING_ON:
-        wait_for_stack(cloudformation, name, _GOING_ON[status], poll_s)
-    else:
-        return stack
-    return find_stack(cloudformation, name)
+    deadline = time.monotonic() + _WAIT_LIMIT_S
+    while stack := find_stack(cloudformation, name):
+        status = stack["StackStatus"]
+        if status == _EMPTY:
+            delete_stack(cloudformation, name, poll_s)
+        elif not status.endswith(_GOING_ON):
+            break
+        elif time.monotonic() > deadline:
+            raise _goes_on(stack)
+        else:
+            time.sleep(poll_s)
+    return stack
 
 
 def stack_request(
@@ -181,8 +187,12 @@ def _first(cloudformation: Any, name: str, status: str) -> str:
         return ""
     if status == _STUCK:
         return f", let it be taken back (aws cloudformation continue-update-rollback --stack-name {name})"
-    freed = "".join(f", free its database ({free_cluster(one)})" for one in clusters_of(cloudformation, name))
+    freed = "".join(_freed(one) for one in clusters_of(cloudformation, name))
     return f"{freed}, delete it (aws cloudformation delete-stack --stack-name {name})"
+
+
+def _freed(cluster: str) -> str:
+    return f", free its database ({free_cluster(cluster)})"
 
 
 def clusters_of(cloudformation: Any, name: str) -> list[str]:
@@ -216,11 +226,11 @@ def wait_for_stack(cloudformation: Any, name: str, waiter: str, poll_s: float = 
     """Wait for what a boto3 waiter waits for.
 
     Raises:
-        DeployError: the stack ended otherwise; the message has each resource's reason.
+        DeployError: the stack ended otherwise, and the message has each resource's reason; or it goes on for
+            too long.
     """
-    settings = {"Delay": poll_s, "MaxAttempts": int(_WAIT_LIMIT_S / poll_s)}
     try:
-        cloudformation.get_waiter(waiter).wait(StackName=name, WaiterConfig=settings)
+        _wait(cloudformation, name, waiter, poll_s)
     except WaiterError as error:
         stack = find_stack(cloudformation, name)
         if stack is None:
@@ -230,6 +240,25 @@ def wait_for_stack(cloudformation: Any, name: str, waiter: str, poll_s: float = 
             f"The stack {name} is {stack['StackStatus']}: {_reasons(cloudformation, name)}. What it was "
             "before goes on; mend the cause and deploy again."
         ) from error
+
+
+def _wait(cloudformation: Any, name: str, waiter: str, poll_s: float) -> None:
+    """Wait for what a boto3 waiter waits for; its error says that the stack ended otherwise."""
+    settings = {"Delay": poll_s, "MaxAttempts": int(_WAIT_LIMIT_S / poll_s)}
+    try:
+        cloudformation.get_waiter(waiter).wait(StackName=name, WaiterConfig=settings)
+    except WaiterError as error:
+        if _TOO_LONG in str(error):
+            raise _goes_on(error.last_response["Stacks"][0]) from error
+        raise
+
+
+def _goes_on(stack: Mapping[str, Any]) -> DeployError:
+    return DeployError(
+        f"The stack {stack['StackName']} is still {stack['StackStatus']} after {_WAIT_LIMIT_S / 3600:.0f} "
+        "hours, and goes on by itself: say it again, which waits for its end, and then does the rest. Amazon "
+        "MWAA lets what its workers run end first, for up to twelve hours."
+    )
 
 
 def _reasons(cloudformation: Any, name: str) -> str:

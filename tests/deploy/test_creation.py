@@ -207,5 +207,7 @@ def test_a_database_is_encrypted_private_in_the_zones_wanted_and_a_connection_of
     secrets.put_secret_value(**told, SecretString=json.dumps(secret | {"password": "changed"}))
     assert open_database(load_settings()).password == "changed", "the next task logs in anew"
 
-    with pytest.raises(DeployError, match="Cannot delete protected Cluster"):
+    with pytest.raises(
+        DeployError, match=r"Cannot delete protected Cluster.*--no-deletion-protection.*say it"
+    ):
         remove(client, environment, "database")

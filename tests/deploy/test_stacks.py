@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from deploy import stacks
 from deploy.errors import DeployError
 from deploy.stacks import (
     bring_about,
@@ -115,6 +117,44 @@ def test_a_creation_that_failed_says_why_and_the_next_one_begins_anew(bring):
     with pytest.raises(DeployError, match=r"ROLLBACK_COMPLETE.*Subscription: .*Topic does not exist"):
         bring(**NOBODY)
     assert bring(Seconds="1")
+
+
+@pytest.fixture
+def seen_as(client: Client) -> Iterator[Callable[[str, range], None]]:
+    """Let stacks be seen in another status, at some of the looks."""
+    events, undo = client("cloudformation").meta.events, []
+
+    def see(status: str, looks: range) -> None:
+        numbers = count()
+
+        def seen(parsed: dict[str, Any], **_: Any) -> None:
+            if next(numbers) in looks:
+                parsed["Stacks"][0]["StackStatus"] = status
+
+        events.register("after-call.cloudformation.DescribeStacks", seen)
+        undo.append(lambda: events.unregister("after-call.cloudformation.DescribeStacks", seen))
+
+    yield see
+    for one in undo:
+        one()
+
+
+def test_a_creation_that_is_still_being_taken_back_is_waited_for_and_begun_anew(bring, seen_as):
+    with pytest.raises(DeployError):
+        bring(**NOBODY)
+    seen_as("ROLLBACK_IN_PROGRESS", range(2))
+    assert bring(Seconds="1")
+
+
+@pytest.mark.parametrize("looks", [range(100), range(1, 100)], ids=["of somebody", "of our own"])
+def test_what_goes_on_for_too_long_is_told_to_go_on_and_not_taken_for_a_failure(
+    bring, seen_as, monkeypatch, looks
+):
+    bring(Seconds="1")
+    monkeypatch.setattr(stacks, "_WAIT_LIMIT_S", 0.1)
+    seen_as("UPDATE_IN_PROGRESS", looks)
+    with pytest.raises(DeployError, match=r"is still UPDATE_IN_PROGRESS after .*goes on by itself"):
+        bring(Seconds="2")
 
 
 def test_an_update_that_failed_says_why_and_what_was_goes_on(bring):
