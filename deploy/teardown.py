@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from deploy.code_bucket import CodeBucket
 from deploy.environment import Environment
 from deploy.errors import DeployError
+from deploy.model_registry import ModelRegistry
 from deploy.planning import AIRFLOW, DATABASE, STORAGE, known_values, templates_of
 from deploy.sagemaker_work import SageMakerWork
 from deploy.stacks import ENVIRONMENT_TAG, clusters_of, delete_stack, find_stack, free_cluster
@@ -132,12 +133,8 @@ class Teardown:
 
     def _empty_registry(self, values: dict[str, str]) -> None:
         group = values.get("ModelPackageGroupArn")
-        if not group:
-            return
-        sagemaker = self.aws.client("sagemaker")
-        pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
-        for package in [one["ModelPackageArn"] for page in pages for one in page["ModelPackageSummaryList"]]:
-            sagemaker.delete_model_package(ModelPackageName=package)
+        sagemaker, name = self.aws.client("sagemaker"), self.environment.name
+        ModelRegistry(sagemaker, name, self._own_buckets, group, self.tell).empty()
 
     def _delete_snapshots(self) -> None:
         """Delete the snapshots of the database, as the one that was taken when its stack was deleted.
@@ -159,10 +156,7 @@ class Teardown:
         CloudFormation puts no tag of its own on a key, and the alias goes with the stack: a key is known by
         what the template writes into it.
         """
-        if STORAGE in self.environment.leave_out:
-            return
-        buckets = self._storage_names("AWS::S3::Bucket", "BucketName")
-        keys = self._storage_names("AWS::KMS::Key", "Description")
+        buckets, keys = self._own_buckets, self._storage_names("AWS::KMS::Key", "Description")
         for arn in self.what_is_left():
             service, thing = arn.split(":")[2], arn.rpartition(":")[2]
             if service == "s3" and thing in buckets:
@@ -170,8 +164,14 @@ class Teardown:
             elif service == "kms" and _key(self.aws.client("kms"), arn).get("Description") in keys:
                 self._delete_key(thing.removeprefix("key/"))
 
+    @property
+    def _own_buckets(self) -> set[str]:
+        return self._storage_names("AWS::S3::Bucket", "BucketName")
+
     def _storage_names(self, resource_type: str, field: str) -> set[str]:
-        """Return what the storage's template calls its resources of a type."""
+        """Return what the storage's template calls its resources of a type; none if it is left out."""
+        if STORAGE in self.environment.leave_out:
+            return set()
         values = {
             "Environment": self.environment.name,
             "AWS::AccountId": self.environment.account,
