@@ -29,7 +29,15 @@ from deploy.code_bucket import (
 )
 from deploy.environment import Environment
 from deploy.errors import DeployError
-from deploy.planning import AIRFLOW, DATABASE, VERSION_PARAMETERS, exists, known_values, templates_of
+from deploy.planning import (
+    AIRFLOW,
+    DATABASE,
+    VERSION_PARAMETERS,
+    exists,
+    known_values,
+    templates_of,
+    zones_in_use,
+)
 from deploy.stacks import bring_about, change_parameters, outputs_of, tag_list
 from deploy.templates import read_template, stack_name
 from vigil.aws import Aws
@@ -68,7 +76,7 @@ class Deployer:
             present = self._code_bucket()
             if present:
                 alone.enter_context(present.locked(self.take_over))
-            values = self.environment.given_values
+            values = self.environment.given_values | zones_in_use(self.aws, self.environment)
             for template in templates_of(self.environment):
                 if template.name == DATABASE and not exists(self.aws, self.environment, DATABASE):
                     # It is protected once it is there: a creation that fails can be taken back.

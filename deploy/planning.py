@@ -20,6 +20,7 @@ from vigil.aws import Aws
 
 AIRFLOW = "airflow"
 DATABASE = "database"
+NETWORK = "network"
 STORAGE = "storage"
 VERSION_PARAMETERS = {
     "plugins.zip": "PluginsS3ObjectVersion",
@@ -90,6 +91,23 @@ def known_values(aws: Aws, environment: Environment) -> dict[str, str]:
     return values
 
 
+def zones_in_use(aws: Aws, environment: Environment) -> dict[str, str]:
+    """Return the zones that the network lies in, as its parameter; nothing before there is one.
+
+    A region's first two zones, the default, may become others, and a subnet cannot move. What the
+    environment's file says goes before.
+    """
+    if NETWORK in environment.leave_out or "AvailabilityZones" in environment.parameters:
+        return {}
+    network = outputs_of(aws.client("cloudformation"), stack_name(environment.name, NETWORK))
+    if not network:
+        return {}
+    ids = network["PrivateSubnetIds"].split(",")
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"]
+    zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in subnets}
+    return {"AvailabilityZones": ",".join(zones[one] for one in ids)}
+
+
 def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
     """Find out what a deployment would do.
 
@@ -97,7 +115,7 @@ def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
     nothing yet, the stack is only said to wait for it. The versions of the start files are known only once
     they are uploaded: where these files change, the environment is updated.
     """
-    values = known_values(aws, environment)
+    values = known_values(aws, environment) | zones_in_use(aws, environment)
     stacks = []
     promised: set[str] = set()
     for template in templates_of(environment):

@@ -17,7 +17,7 @@ from deploy.environment import Environment
 from deploy.errors import DeployError
 from deploy.packaging import build_package
 from deploy.planning import draw_plan, known_values, templates_of
-from deploy.stacks import refuse_unusable
+from deploy.stacks import bring_about, refuse_unusable
 from deploy.teardown import Teardown
 from deploy.templates import ORDER, Template, read_template, stack_name
 from vigil.aws import Aws
@@ -324,11 +324,16 @@ def test_a_database_is_protected_once_it_is_there_and_then_nothing_is_torn_down(
             "database_connection_from": None,
         }
     )
+    zones = {"AvailabilityZones": "eu-west-1b,eu-west-1c"}
+    bring_about(aws.client("cloudformation"), protected.name, read_template("network"), zones, 0.1)
     with monkeypatch.context() as broken:
         broken.setattr("deploy.deploying.read_template", with_a_broken_end)
         with pytest.raises(DeployError, match="database is ROLLBACK_COMPLETE"):
             Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
     Deployer(protected, aws, told.append, poll_s=0.1).deploy(packed(project))
+    ids = known_values(aws, protected)["PrivateSubnetIds"].split(",")
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"]
+    assert {subnet["AvailabilityZone"] for subnet in subnets} == {"eu-west-1b", "eu-west-1c"}
     stacks = {stack["StackName"] for stack in aws.client("cloudformation").describe_stacks()["Stacks"]}
     with pytest.raises(DeployError, match=r"and nothing was removed.*--no-deletion-protection"):
         Teardown(protected, aws, told.append, poll_s=0.1).tear_down()

@@ -14,7 +14,7 @@ from deploy.code_bucket import Deployment
 from deploy.environment import Environment
 from deploy.planning import Plan, draw_plan
 from deploy.stacks import bring_about, delete_stack
-from deploy.templates import Template, read_template, stack_name
+from deploy.templates import ORDER, Template, read_template, stack_name
 from tests.deploy.conftest import Client
 from vigil.aws import Aws
 
@@ -101,3 +101,21 @@ def test_a_preview_that_was_killed_is_in_nobodys_way_and_cleared_away_later(
     monkeypatch.setattr(planning, "_LEFT_BEHIND", timedelta(0))
     assert draw() == plan
     assert change_sets(client, stack) == ["of-somebody"]
+
+
+def test_a_network_stays_in_its_zones_though_the_regions_first_two_are_others(aws, client):
+    environment = Environment(
+        name=f"p-{uuid4().hex[:8]}",
+        account="123456789012",
+        region="eu-west-1",
+        leave_out=frozenset(ORDER) - {"network"},
+    )
+    cloudformation, zones = client("cloudformation"), {"AvailabilityZones": "eu-west-1c,eu-west-1b"}
+    bring_about(cloudformation, environment.name, read_template("network"), zones, 0.05)
+    plan = draw_plan(aws, environment, EarlierCode(Deployment("any", {})))
+    assert plan.stacks[0].resources == ()
+    elsewhere = {"AvailabilityZones": "eu-west-1a,eu-west-1b"}
+    moved = environment.model_copy(update={"parameters": elsewhere})
+    plan = draw_plan(aws, moved, EarlierCode(Deployment("any", {})))
+    assert any(change.replaced for change in plan.stacks[0].resources)
+    delete_stack(cloudformation, stack_name(environment.name, "network"), 0.05)
