@@ -114,7 +114,11 @@ def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
     A stack that a stack before it will feed anew is previewed with what that one tells today; where it tells
     nothing yet, the stack is only said to wait for it. The versions of the start files are known only once
     they are uploaded: where these files change, the environment is updated.
+
+    Raises:
+        DeployError: it could not be done; the message says why, and the way out.
     """
+    _refuse_unknown_server(aws, environment)
     values = known_values(aws, environment) | zones_in_use(aws, environment)
     stacks = []
     promised: set[str] = set()
@@ -122,6 +126,31 @@ def draw_plan(aws: Aws, environment: Environment, code: Code) -> Plan:
         stacks.append(_preview(aws, environment, template, values, promised))
         promised |= template.content.get("Outputs", {}).keys()
     return Plan(tuple(stacks), _file_changes(aws, values, code))
+
+
+def _refuse_unknown_server(aws: Aws, environment: Environment) -> None:
+    """Refuse a database's server that the region does not have, before anything is made that is billed."""
+    # The embedded AWS takes any: it starts none.
+    if environment.endpoint or DATABASE in environment.leave_out or exists(aws, environment, DATABASE):
+        return
+    template = read_template(DATABASE).content
+    default = template["Parameters"]["EngineVersion"]["Default"]
+    wanted = environment.parameters.get("EngineVersion", default)
+    resources = template["Resources"]
+    pages = (
+        aws.client("rds")
+        .get_paginator("describe_db_engine_versions")
+        .paginate(
+            Engine=resources["Cluster"]["Properties"]["Engine"],
+            DBParameterGroupFamily=resources["ParameterGroup"]["Properties"]["Family"],
+        )
+    )
+    there = [version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]]
+    if wanted not in there:
+        raise DeployError(
+            f"The region {environment.region} has no Aurora MySQL {wanted}: say one of {', '.join(there)} as "
+            "EngineVersion under parameters."
+        )
 
 
 def _file_changes(aws: Aws, values: Mapping[str, str], code: Code) -> FileChanges:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from deploy import planning
 from deploy.code import EarlierCode
 from deploy.code_bucket import Deployment
 from deploy.environment import Environment
+from deploy.errors import DeployError
 from deploy.planning import Plan, draw_plan
 from deploy.stacks import bring_about, delete_stack
 from deploy.templates import ORDER, Template, read_template, stack_name
@@ -57,6 +59,7 @@ def draw(aws: Aws, stack: str, template: Template, monkeypatch: pytest.MonkeyPat
         name=stack.split("-", 1)[1].removesuffix("-queue"),
         account="123456789012",
         region="eu-west-1",
+        leave_out=frozenset(ORDER),
         parameters={"Seconds": 2},
     )
     return lambda: draw_plan(aws, environment, EarlierCode(Deployment("any", {})))
@@ -119,3 +122,29 @@ def test_a_network_stays_in_its_zones_though_the_regions_first_two_are_others(aw
     plan = draw_plan(aws, moved, EarlierCode(Deployment("any", {})))
     assert any(change.replaced for change in plan.stacks[0].resources)
     delete_stack(cloudformation, stack_name(environment.name, "network"), 0.05)
+
+
+def test_a_server_that_the_region_does_not_have_is_refused_before_anything_is_made(aws):
+    environment = Environment(
+        name=f"p-{uuid4().hex[:8]}",
+        account="123456789012",
+        region="eu-west-1",
+        leave_out=frozenset(ORDER) - {"database"},
+    )
+    default = read_template("database").content["Parameters"]["EngineVersion"]["Default"]
+    there = [default, "another"]
+    asked = []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+        asked.append((params["body"]["Engine"], params["body"]["DBParameterGroupFamily"]))
+        return SimpleNamespace(status_code=200), {"DBEngineVersions": [{"EngineVersion": v} for v in there]}
+
+    aws.client("rds").meta.events.register("before-call.rds.DescribeDBEngineVersions", answer)
+    code = EarlierCode(Deployment("any", {}))
+    assert draw_plan(aws, environment, code).stacks[0].created
+    there.pop(0)
+    with pytest.raises(DeployError, match=f"no Aurora MySQL {default}: say one of another as EngineVersion"):
+        draw_plan(aws, environment, code)
+    assert asked == [("aurora-mysql", "aurora-mysql8.0")] * 2
+    chosen = environment.model_copy(update={"parameters": {"EngineVersion": there[0]}})
+    assert draw_plan(aws, chosen, code).stacks[0].created
