@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,13 @@ from deploy.code import Code, EarlierCode, PackagedCode
 from deploy.code_bucket import CodeBucket
 from deploy.deploying import Deployer
 from deploy.doctor import examine_environment, report
-from deploy.environment import Environment, check_account, check_parameters, load_environment
+from deploy.environment import (
+    Environment,
+    check_account,
+    check_address,
+    check_parameters,
+    load_environment,
+)
 from deploy.errors import DeployError
 from deploy.packaging import Package, PackagingError, build_package
 from deploy.planning import Plan, draw_plan, known_values, templates_of
@@ -168,7 +175,8 @@ def _load(name: str) -> Environment:
 
 
 def _open_aws(target: Environment) -> Aws:
-    """Open clients; refuse another account's credentials."""
+    """Open clients; refuse another account's credentials, and the way to another AWS."""
+    check_address(target, os.environ)
     session = boto3.session.Session(region_name=target.region)
     aws = Aws(session, endpoint_url=target.endpoint)
     check_account(target, aws.client("sts").get_caller_identity())

@@ -179,3 +179,19 @@ def check_account(environment: Environment, identity: Mapping[str, str]) -> None
             f"credentials ({identity['Arn']}) to {identity['Account']}: choose another AWS_PROFILE, or "
             "correct the file."
         )
+
+
+def check_address(environment: Environment, variables: Mapping[str, str]) -> None:
+    """Refuse a shell whose calls would go elsewhere than to AWS, unless the environment says where to.
+
+    Args:
+        environment: to deploy.
+        variables: of the shell.
+    """
+    leading = sorted(name for name in variables if name.startswith("AWS_ENDPOINT_URL") and variables[name])
+    if leading and not environment.endpoint:
+        raise DeployError(
+            f"Your shell sets {', '.join(leading)}, as for the embedded AWS, and the environment "
+            f"{environment.name} lies in AWS: open another shell with your own credentials, or say `unset "
+            f"{' '.join(leading)}`."
+        )

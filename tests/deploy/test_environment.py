@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from deploy.environment import check_account, check_parameters, load_environment
+from deploy.__main__ import app
+from deploy.environment import check_account, check_address, check_parameters, load_environment
 from deploy.errors import DeployError
 
 GOOD = """
@@ -79,3 +81,19 @@ def test_credentials_of_another_account_deploy_nothing(tmp_path):
     check_account(environment, {"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/me"})
     with pytest.raises(DeployError, match="belongs to account 111122223333"):
         check_account(environment, {"Account": "999922223333", "Arn": "arn:aws:iam::999922223333:user/me"})
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_shell_that_leads_to_the_embedded_aws_deploys_nothing_to_aws(tmp_path, variable):
+    environment = load(tmp_path, GOOD)
+    shell = {variable: "http://127.0.0.1:14566", "AWS_PROFILE": "me"}
+    with pytest.raises(DeployError, match=f"sets {variable}, .*`unset {variable}`"):
+        check_address(environment, shell)
+    check_address(environment, {"AWS_PROFILE": "me"})
+    check_address(load(tmp_path, GOOD + "endpoint: http://127.0.0.1:14566\n"), shell)
+
+
+def test_a_command_looks_where_it_would_go_before_it_asks_anybody(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    done = CliRunner().invoke(app, ["status", "example"])
+    assert "AWS_ENDPOINT_URL" in str(done.exception)
