@@ -63,18 +63,24 @@ class AirflowRuns:
                 )
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Ask Airflow; None when there is no such thing, it was there before, or nobody can tell just now."""
+        """Ask Airflow.
+
+        None comes back when what is asked for is not there or nobody can tell just now, and when what is to
+        be made was there before.
+        """
         request = {"Name": self.environment, "Method": method, "Path": path}
         try:
             answer = self.mwaa.invoke_rest_api(**request, **({"Body": body} if body else {}))
         except ClientError as error:
             status = error.response.get("RestApiStatusCode", 0)
-            if status in (_NOT_FOUND, _CONFLICT) or (method == "GET" and status >= _SERVER_ERROR):
+            if method == "GET" and (status == _NOT_FOUND or status >= _SERVER_ERROR):
+                return None
+            if method == "POST" and status == _CONFLICT:
                 return None
             raise DeployError(
-                f"Airflow of {self.environment} does not answer {method} {path} ({error}): you need the "
-                "permission airflow:InvokeRestApi. Or run migrate_database in Airflow yourself, and deploy "
-                "with MIGRATED=1."
+                f"Airflow of {self.environment} refuses {method} {path} ({error}): you need the permission "
+                "airflow:InvokeRestApi. If you have it, deploy again; or run migrate_database in Airflow "
+                "yourself, and deploy with MIGRATED=1."
             ) from error
         return dict(answer["RestApiResponse"])
 

@@ -42,6 +42,7 @@ def test_a_run_that_was_started_before_is_waited_for():
         (({"is_paused": True},), "switch it on"),
         ((403,), "airflow:InvokeRestApi"),
         (({"is_paused": False}, 502), "MIGRATED=1"),
+        (({"is_paused": False}, 404), "deploy again"),
         (({"is_paused": False}, {}, {"state": "failed"}), "its log in Airflow says why"),
     ],
 )
