@@ -57,6 +57,19 @@ def test_it_names_the_quota_of_every_instance_that_a_model_spec_asks_for(guide):
             assert kind is None or f"`{kind} for {use} usage`" in section(guide, "Quotas"), (file.name, part)
 
 
+def test_it_counts_the_concurrency_that_the_serverless_model_specs_ask_for(guide):
+    specs = [
+        yaml.safe_load(file.read_text(encoding="utf-8"))
+        for file in (PROJECT / "include" / "configs" / "models").glob("*.yaml")
+    ]
+    asked = [
+        one["endpoint"]["serverless"]["max_concurrency"] for one in specs if "serverless" in one["endpoint"]
+    ]
+    (row,) = [line for line in section(guide, "Quotas").splitlines() if "serverless endpoints" in line]
+    assert len(asked) == 2
+    assert f"| {sum(asked)} for the two; {sum(asked) + max(asked)}," in row
+
+
 def test_it_names_parameters_that_there_are(guide):
     declared = {
         name: one
