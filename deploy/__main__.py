@@ -16,7 +16,7 @@ from rich.table import Table
 
 from deploy.certificates import certificates_of
 from deploy.code import Code, EarlierCode, PackagedCode
-from deploy.code_bucket import CodeBucket
+from deploy.code_bucket import ENVIRONMENT_TEMPLATE, CodeBucket
 from deploy.deploying import Deployer
 from deploy.doctor import examine_environment, report
 from deploy.environment import (
@@ -28,7 +28,7 @@ from deploy.environment import (
 )
 from deploy.errors import DeployError
 from deploy.packaging import Package, PackagingError, build_package
-from deploy.planning import Plan, draw_plan, known_values, templates_of
+from deploy.planning import AIRFLOW, Plan, draw_plan, known_values, templates_of
 from deploy.showing import show_plan
 from deploy.stacks import find_stack
 from deploy.teardown import Teardown
@@ -78,7 +78,8 @@ def deploy(
     aws = _open_aws(target)
     built = build_package(PROJECT, PACKAGE, fetch_wheels(PROJECT, WHEELS) if target.needs_wheels else ())
     _show(built)
-    code = PackagedCode(built, certificates_of(target))
+    template = {ENVIRONMENT_TEMPLATE: read_template(AIRFLOW).body.encode()}
+    code = PackagedCode(built, certificates_of(target) | template)
     plan = draw_plan(aws, target, code)
     show_plan(console, plan)
     if show_only:
@@ -96,7 +97,7 @@ def rollback(
     take_over: TakeOver = False,
     migrated: Migrated = False,
 ) -> None:
-    """Bring back the code of an earlier deployment; stacks and tables stay as they are."""
+    """Bring back the code of an earlier deployment, with Airflow's options; tables and other stacks stay."""
     target = _load(environment)
     aws = _open_aws(target)
     bucket = _code_bucket(aws, target)

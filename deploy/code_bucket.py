@@ -26,7 +26,9 @@ from deploy.errors import DeployError
 DAGS = "dags/"
 INCLUDE = f"{DAGS}include/"
 MIGRATIONS = f"{INCLUDE}sql/migrations/"
-START_FILES = ("plugins.zip", "requirements.txt", "startup.sh")
+# Of Airflow's stack: it gives the options that the code beside it knows, so both go back together.
+ENVIRONMENT_TEMPLATE = "airflow.yaml"
+START_FILES = (ENVIRONMENT_TEMPLATE, "plugins.zip", "requirements.txt", "startup.sh")
 _HISTORY = "deployments/"
 _LOCK = "deploying.json"
 _AT_ONCE = 8
@@ -130,6 +132,11 @@ class CodeBucket:
 
         keys = [key for key in self._keys("") if is_code(key)]
         return self._for_each(look, keys)
+
+    def environment_template(self) -> str | None:
+        """Return the template of Airflow's stack that is in place, if there is one."""
+        body = self._read(ENVIRONMENT_TEMPLATE)
+        return body.decode() if body else None
 
     def changes_to(self, wanted: Mapping[str, str]) -> FileChanges:
         """Compare the bucket with what it should hold.
@@ -262,7 +269,7 @@ def compare(present: Mapping[str, str], wanted: Mapping[str, str]) -> FileChange
 
 
 def is_code(key: str) -> bool:
-    """Tell whether a key is read by Airflow, and so belongs to a deployment."""
+    """Tell whether a key belongs to a deployment: Airflow reads it, or is made by it."""
     return key.startswith(DAGS) or key in START_FILES
 
 

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,8 +38,8 @@ from deploy.planning import (
     templates_of,
     zones_in_use,
 )
-from deploy.stacks import bring_about, change_parameters, outputs_of, tag_list
-from deploy.templates import read_template, stack_name
+from deploy.stacks import bring_about, change_stack, outputs_of, tag_list
+from deploy.templates import parse_template, read_template, stack_name
 from vigil.aws import Aws
 from vigil.settings import parse_connection
 
@@ -90,14 +90,19 @@ class Deployer:
             return self._put_in_place(code, bucket, known_values(self.aws, self.environment))
 
     def put_in_place(self, code: Code) -> Deployment:
-        """Put code in place, and let Airflow take it up; nothing else changes about the stacks.
+        """Put code in place, and let Airflow take it up with its own template; no other stack changes.
 
         Raises:
             DeployError: a step failed; the message says which, and the way out.
         """
         bucket = self._existing_code_bucket()
         with bucket.locked(self.take_over):
-            return self._put_in_place(code, bucket, None)
+            current = bucket.current()
+            # The tables are that far, and what is in place now may be too broken to run anything.
+            migrated = current is not None and newest_migration(code.wanted) <= newest_migration(
+                current.files
+            )
+            return replace(self, migrated=self.migrated or migrated)._put_in_place(code, bucket, None)
 
     def _code_bucket(self) -> CodeBucket | None:
         name = known_values(self.aws, self.environment).get("CodeBucketName")
@@ -130,7 +135,7 @@ class Deployer:
             self._migrate(code)
         put(lambda key: key in START_FILES)
         if AIRFLOW not in self.environment.leave_out:
-            self._update_airflow(_versions(files), values)
+            self._update_airflow(_versions(files), values, bucket)
         put(lambda key: key.startswith(INCLUDE))
         put(lambda key: True)
         if changes.removed:
@@ -143,13 +148,17 @@ class Deployer:
             return current
         return bucket.record(files, datetime.now(UTC))
 
-    def _update_airflow(self, versions: Mapping[str, str], values: Mapping[str, str] | None) -> None:
+    def _update_airflow(
+        self, versions: Mapping[str, str], values: Mapping[str, str] | None, bucket: CodeBucket
+    ) -> None:
         name, cloudformation = stack_name(self.environment.name, AIRFLOW), self.aws.client("cloudformation")
         if values is not None:
             self._bring_about(AIRFLOW, {**values, **versions})
         else:
-            self.tell(f"{AIRFLOW}: changing the versions of what it starts with")
-            change_parameters(cloudformation, name, versions, self.poll_s)
+            self.tell(f"{AIRFLOW}: changing what it starts with")
+            body = bucket.environment_template()
+            template = parse_template(AIRFLOW, body) if body else None
+            change_stack(cloudformation, name, template, versions, self.poll_s)
         # A stack's tags do not reach an Amazon MWAA environment.
         tags = tag_list(self.environment.name, self.environment.tags)
         self.aws.client("mwaa").tag_resource(
@@ -172,7 +181,7 @@ class Deployer:
         """Bring the tables up to what the code needs."""
         if self.migrated or AIRFLOW in self.environment.leave_out:
             return
-        newest = max(number_of_migration(key) for key in code.wanted if key.startswith(MIGRATIONS))
+        newest = newest_migration(code.wanted)
         self.tell(f"running {MIGRATION_DAG} up to {newest:04d}")
         runs = AirflowRuns(self.aws.client("mwaa"), f"vigil-{self.environment.name}", self.poll_s)
         runs.run_to_its_end(MIGRATION_DAG, f"deploy-{datetime.now(UTC):%Y%m%dT%H%M%SZ}", {"up_to": newest})
@@ -195,9 +204,10 @@ class Deployer:
         self.tell(f"the secret {self.environment.secret_name} holds the connection")
 
 
-def number_of_migration(key: str) -> int:
-    """Return the number that a migration's file begins with."""
-    return int(key.removeprefix(MIGRATIONS).partition("_")[0])
+def newest_migration(keys: Iterable[str]) -> int:
+    """Return the number of the newest migration among a deployment's files."""
+    files = (key.removeprefix(MIGRATIONS) for key in keys if key.startswith(MIGRATIONS))
+    return max((int(file.partition("_")[0]) for file in files), default=0)
 
 
 def connection_secret(text: str, name: str) -> str:

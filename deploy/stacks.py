@@ -71,8 +71,17 @@ def bring_about(
     return outputs_of(cloudformation, name)
 
 
-def change_parameters(cloudformation: Any, name: str, changed: Mapping[str, str], poll_s: float = 5) -> None:
-    """Give a stack other values of some parameters, and leave its template and the others as they are.
+def change_stack(
+    cloudformation: Any, name: str, template: Template | None, changed: Mapping[str, str], poll_s: float = 5
+) -> None:
+    """Give a stack another template and other values of some parameters; the others stay as they are.
+
+    Args:
+        cloudformation: client.
+        name: of the stack, which must be there.
+        template: None leaves the stack's own.
+        changed: values by parameter.
+        poll_s: seconds between two looks.
 
     Raises:
         DeployError: there is no such stack, or its update failed; the message has each resource's reason.
@@ -81,14 +90,14 @@ def change_parameters(cloudformation: Any, name: str, changed: Mapping[str, str]
     if stack is None:
         raise DeployError(f"There is no stack {name}: `make deploy` makes it.")
     refuse_unusable(cloudformation, stack)
-    present = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    values = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])} | changed
+    if template:
+        values = template.parameters(values)
     request = {
         "StackName": name,
-        "UsePreviousTemplate": True,
+        **({"TemplateBody": template.body} if template else {"UsePreviousTemplate": True}),
         "Capabilities": list(CAPABILITIES),
-        "Parameters": [
-            {"ParameterKey": key, "ParameterValue": value} for key, value in {**present, **changed}.items()
-        ],
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
     }
     _update(cloudformation, request, poll_s)
 

@@ -90,7 +90,11 @@ class Template:
 
 def read_template(name: str, folder: Path = FOLDER) -> Template:
     """Read `<folder>/<name>.yaml`."""
-    body = (folder / f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_template(name, (folder / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def parse_template(name: str, body: str) -> Template:
+    """Read a template from its text."""
     return Template(name, body, yaml.load(body, _Loader))  # noqa: S506 - a SafeLoader with more tags
 
 

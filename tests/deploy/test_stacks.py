@@ -12,13 +12,13 @@ from deploy import stacks
 from deploy.errors import DeployError
 from deploy.stacks import (
     bring_about,
-    change_parameters,
+    change_stack,
     delete_stack,
     find_stack,
     refuse_unusable,
     stack_request,
 )
-from deploy.templates import Template, airflow_options, read_template, stack_name
+from deploy.templates import Template, airflow_options, parse_template, read_template, stack_name
 from tests.deploy.conftest import Client
 
 TEMPLATE = """
@@ -90,7 +90,7 @@ def test_a_stack_is_created_then_updated_and_left_alone_when_nothing_changes(cli
 
 def test_a_parameter_is_changed_and_the_template_stays_what_it_was(client, environment, bring):
     bring(Seconds="1", Names="a,b")
-    change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
+    change_stack(client("cloudformation"), stack_name(environment, "queue"), None, {"Seconds": "2"}, 0.05)
     sqs = client("sqs")
     url = sqs.get_queue_url(QueueName=f"{environment}-queue")["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
@@ -98,7 +98,22 @@ def test_a_parameter_is_changed_and_the_template_stays_what_it_was(client, envir
     body = client("cloudformation").get_template(StackName=stack_name(environment, "queue"))["TemplateBody"]
     assert "VisibilityTimeout" in str(body)
     assert sqs.list_queue_tags(QueueUrl=url)["Tags"]["names"] == "a b"
-    change_parameters(client("cloudformation"), stack_name(environment, "queue"), {"Seconds": "2"}, 0.05)
+    change_stack(client("cloudformation"), stack_name(environment, "queue"), None, {"Seconds": "2"}, 0.05)
+
+
+def test_a_stack_goes_back_to_an_earlier_template_and_keeps_the_values_that_it_has(
+    client, environment, bring
+):
+    bring(Seconds="3", Names="a,b")
+    names = "  Names:\n    Type: CommaDelimitedList\n    Default: a\n"
+    assert names in TEMPLATE
+    earlier = TEMPLATE.replace(names, "").replace('!Join [" ", !Ref Names]', "a")
+    before = parse_template("queue", earlier.replace("VisibilityTimeout", "DelaySeconds"))
+    change_stack(client("cloudformation"), stack_name(environment, "queue"), before, {}, 0.05)
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=f"{environment}-queue")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["DelaySeconds"])["Attributes"]
+    assert attributes == {"DelaySeconds": "3"}
 
 
 def test_an_update_that_could_not_be_taken_back_is_not_to_be_deleted(client, environment, bring):

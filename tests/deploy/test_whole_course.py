@@ -143,10 +143,14 @@ def test_deploy_run_change_deploy_again_roll_back_and_tear_down(person, blank_da
     assert before in dag.read_text()
     dag.write_text(dag.read_text().replace(before, 'description="changed"'))
     (person.checkout / "include" / "sql" / "setup" / "select_time.sql").write_text("SELECT changed\n")
-    assert "0 new, 2 changed" in person.types("deploy", "--show-only")
+    template = person.checkout / "deploy" / "airflow.yaml"
+    options = "      AirflowConfigurationOptions:\n"
+    assert options in template.read_text()
+    template.write_text(template.read_text().replace(options, f"{options}        vigil.unheard_of: 1\n"))
+    assert "0 new, 3 changed" in person.types("deploy", "--show-only")
     person.types("deploy", "--yes")
     person.sees_description("changed")
-    assert person.runs("check_setup") == "failed", "the changed statement is wrong, and must be in place"
+    assert person.runs("check_setup") == "failed", "statement and option are wrong, and must be in place"
 
     person.types("rollback", "--yes")
     person.sees_description("Count events, judge closed windows, alert.")
