@@ -29,6 +29,8 @@ def _as_cloudformation_writes_it(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+# As IAM takes it; others take more.
+TagText = Annotated[str, Field(pattern=r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$")]
 ParameterValue = Annotated[str, BeforeValidator(_as_cloudformation_writes_it)]
 
 
@@ -65,7 +67,7 @@ class Environment(BaseModel):
     database_connection_from: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
     certificates: Path | None = None
     wheels: bool | None = None
-    tags: dict[str, str] = {}
+    tags: dict[TagText, TagText] = {}
 
     @model_validator(mode="after")
     def _only_one_says_what_the_database_is(self) -> Environment:

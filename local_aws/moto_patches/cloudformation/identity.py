@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from moto.cloudformation.exceptions import ValidationError
 from typing_extensions import override
 
 from local_aws.moto_patches.cloudformation.resources import (
@@ -16,12 +18,15 @@ from local_aws.moto_patches.cloudformation.resources import (
     tag_map,
 )
 
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]*")
+
 
 class Role(Kind):
     """AWS::IAM::Role."""
 
     type = "AWS::IAM::Role"
     name_property = "RoleName"
+    inherits_tags = True
     fixed = ("Path",)
     known = frozenset(
         {
@@ -39,6 +44,7 @@ class Role(Kind):
 
     @override
     def create(self, region: Region, name: str, properties: Properties) -> str:
+        _refuse_bad_tags(properties)
         boundary = properties.get("PermissionsBoundary")
         region.client("iam").create_role(
             RoleName=name[:64],
@@ -179,6 +185,17 @@ def _bound(iam: Any, role: str, properties: Properties, before: Properties) -> N
         iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=boundary)
     elif "PermissionsBoundary" in before:
         iam.delete_role_permissions_boundary(RoleName=role)
+
+
+def _refuse_bad_tags(properties: Properties) -> None:
+    """Refuse what IAM does not take, which is stricter than others; moto looks at keys alone."""
+    for number, value in enumerate(tag_map(properties).values(), 1):
+        if not _TAG_VALUE.fullmatch(value):
+            raise ValidationError(
+                message=f"1 validation error detected: Value at 'tags.{number}.member.value' failed to "
+                "satisfy constraint: Member must satisfy regular expression pattern: "
+                r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*"
+            )
 
 
 def _tag(iam: Any, role: str, properties: Properties, before: Properties) -> None:

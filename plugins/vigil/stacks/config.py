@@ -197,7 +197,8 @@ class TrainingStackConfig(BaseModel):
     @classmethod
     def _are_tags(cls, tags: dict[str, str]) -> dict[str, str]:
         for key, value in tags.items():
-            if not 1 <= len(key) <= 128 or len(value) > 256 or not re.fullmatch(_TAG, key + value):
+            within = 1 <= len(key) <= 128 and 1 <= len(value) <= 256
+            if not within or not re.fullmatch(_TAG, key + value):
                 raise ValueError(f"AWS does not take the tag {key!r}")
             if key.lower().startswith(("aws:", "vigil:")):
                 raise ValueError(

@@ -230,7 +230,8 @@ def read_moment(text: str | None) -> datetime | None:
 
 def as_tag(text: str) -> str:
     """Write any text in the letters that AWS allows in a tag."""
-    return quote(text, safe=_TAG_LETTERS).replace("%", "=")
+    # `quote` leaves the tilde as it is, whatever is safe.
+    return quote(text, safe=_TAG_LETTERS).replace("~", "%7E").replace("%", "=")
 
 
 def from_tag(value: str) -> str:

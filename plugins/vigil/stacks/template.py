@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,8 @@ from vigil.stacks.launch import Launch
 _INSTANCE = "Instance"
 _BOOTSTRAP = "bootstrap_training_stack.sh"
 _TAG_LIMIT = 256
+# trn1 is none.
+_BURSTABLE = re.compile(r"t\d")
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def _parameters(launch: Launch, ground: Ground, deadline: datetime, now: datetim
         "SpotMaxPrice": f"{spot_price:.6f}" if config.purchase == "spot" else "",
         "SubnetId": config.subnet_id or "",
         "SecurityGroupId": config.security_group_id or "",
-        "IsBurstable": str(config.instance_type.startswith("t")).lower(),
+        "IsBurstable": str(bool(_BURSTABLE.match(config.instance_type))).lower(),
         "KeyPairName": config.ec2_keypair_name or "",
         "InstanceProfileName": config.instance_iam_role_name or "",
         "InstanceRolePath": ground.instance_role_path,
@@ -183,7 +186,7 @@ def _tags(launch: Launch, ground: Ground, deadline: datetime) -> dict[str, str]:
         DEADLINE_TAG: write_moment(deadline),
         DETACHED_TAG: str(launch.config.detach_on_kill).lower(),
         "vigil:hourly-price-usd": f"{launch.price.usd:.6f}",
-        "vigil:ends-by": f"{launch.config.termination_method.value}, {launch.allowance.limited_by}",
+        "vigil:ends-by": f"{launch.config.termination_method.value}: {launch.allowance.limited_by}",
     }
     too_long = [key for key, value in tags.items() if len(value) > _TAG_LIMIT]
     if too_long:

@@ -172,6 +172,8 @@ def test_a_reserved_tag_is_refused(key: str) -> None:
     [
         ("arguments", ["a\0b"]),
         ("tags", {"a": "b\n"}),
+        ("tags", {"a": ""}),
+        ("tags", {"a": "b, c"}),
         ("s3_training_bucket", "a..b"),
         ("training_script_filename", "."),
         ("read_prefixes", ["x" * 250 + "/"] * 9),

@@ -338,14 +338,20 @@ def test_a_spot_instance_is_asked_for_at_the_frozen_price(launcher: Launcher) ->
 
 
 def test_the_stack_carries_what_its_ends_go_by(launcher: Launcher) -> None:
-    launch = launcher.settle(HANGS, run="manual__2026-11-21T12:00:00+00:00_ä", tags={"team": "ml"})
+    launch = launcher.settle(HANGS, run="manual__2026-11-21T12:00:00+00:00_ä~,%", tags={"team": "ml"})
     stack = launcher.launch(launch)
-    assert stack.run == ("launch_training_stack", "manual__2026-11-21T12:00:00+00:00_ä")
+    assert stack.run == ("launch_training_stack", "manual__2026-11-21T12:00:00+00:00_ä~,%")
     assert stack.tags["team"] == "ml"
     instance = launcher.instance(launch)
     assert instance.deadline == stack.deadline
     assert instance.tags["team"] == "ml"
     assert instance.stack_id == stack.id
+    # IAM takes fewer letters in a tag than all the others.
+    cloudformation = launcher.aws.client("cloudformation")
+    role = cloudformation.describe_stack_resource(StackName=stack.id, LogicalResourceId="InstanceRole")
+    name = role["StackResourceDetail"]["PhysicalResourceId"]
+    tags = launcher.aws.client("iam").list_role_tags(RoleName=name)["Tags"]
+    assert {tag["Key"]: tag["Value"] for tag in tags} == stack.tags
     launcher.delete(stack)
 
 
