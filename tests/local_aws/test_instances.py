@@ -142,6 +142,7 @@ def test_a_rebooted_instance_goes_on_and_runs_nothing_anew(cloud_, command):
 def test_a_reboot_from_outside_ends_what_runs(cloud_):
     instance = cloud_.launch("sleep 7654322")
     wait_until(lambda: processes_with("sleep 7654322"), LIMIT_S)
+    cloud_.reaches(instance, "running")
     cloud_.ec2.reboot_instances(InstanceIds=[instance])
     cloud_.says(instance, "restarted")
     assert not processes_with("sleep 7654322")
