@@ -17,6 +17,8 @@ from local_aws.scheduler.expressions import timetable
 ACCOUNT = "123456789012"
 OFF = {"Mode": "OFF"}
 SCHEDULER = "scheduler.amazonaws.com"
+# Far enough ahead for a few calls to be through before it, on a machine with other work too.
+AHEAD_S = 6
 
 
 def trust(service: str = SCHEDULER, **condition: Any) -> str:
@@ -74,7 +76,7 @@ def create(scheduler: Any, name: str, target: dict[str, Any], when: str | None =
     return str(scheduler.create_schedule(**given | changes)["ScheduleArn"])
 
 
-def arrived(sqs: Any, queue_url: str, wait_s: int = 10, **options: Any) -> list[Any]:
+def arrived(sqs: Any, queue_url: str, wait_s: int = 20, **options: Any) -> list[Any]:
     given = {"QueueUrl": queue_url, "WaitTimeSeconds": wait_s, "MaxNumberOfMessages": 10}
     messages = list(sqs.receive_message(**given | options).get("Messages", []))
     for message in messages:
@@ -82,7 +84,7 @@ def arrived(sqs: Any, queue_url: str, wait_s: int = 10, **options: Any) -> list[
     return messages
 
 
-def bodies(sqs: Any, queue_url: str, wait_s: int = 10) -> list[str]:
+def bodies(sqs: Any, queue_url: str, wait_s: int = 20) -> list[str]:
     return [message["Body"] for message in arrived(sqs, queue_url, wait_s)]
 
 
@@ -134,13 +136,15 @@ def test_a_schedule_is_removed_after_its_completion_if_asked(scheduler, client, 
 
 
 def test_a_deleted_schedule_does_not_fire(scheduler, client, name, queue, role):
-    create(scheduler, name, send(queue, role), at(1))
+    create(scheduler, name, send(queue, role), at(AHEAD_S))
+    create(scheduler, f"{name}-later", send(queue, role, "later"), at(AHEAD_S + 1))
     scheduler.delete_schedule(Name=name)
-    assert bodies(client("sqs"), queue, 2) == []
+    assert bodies(client("sqs"), queue) == ["later"]
 
 
 def test_a_rate_fires_first_when_it_starts(scheduler, client, name, queue, role):
-    start = datetime.now(UTC) + timedelta(seconds=1)
+    # A start that has passed when the schedule is made would be an hour late.
+    start = datetime.now(UTC) + timedelta(seconds=AHEAD_S)
     create(scheduler, name, send(queue, role), "rate(1 hour)", StartDate=start)
     assert bodies(client("sqs"), queue) == ["now"]
     over = f"{name}-over"
@@ -378,9 +382,10 @@ def test_groups_are_there_once_and_take_their_schedules_with_them(scheduler, cli
     scheduler.create_schedule_group(Name=name)
     with pytest.raises(ClientError, match="already exists"):
         scheduler.create_schedule_group(Name=name)
-    create(scheduler, name, send(queue, role), at(1), GroupName=name)
+    create(scheduler, name, send(queue, role), at(AHEAD_S), GroupName=name)
+    create(scheduler, name, send(queue, role, "later"), at(AHEAD_S + 1))
     scheduler.delete_schedule_group(Name=name)
-    assert bodies(client("sqs"), queue, 2) == []
+    assert bodies(client("sqs"), queue) == ["later"]
     with pytest.raises(ClientError, match="does not exist"):
         scheduler.delete_schedule_group(Name=name)
 
