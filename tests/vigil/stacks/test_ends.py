@@ -98,9 +98,9 @@ def test_the_sweep_alone_ends_a_stack_past_its_deadline(launcher: Launcher) -> N
     launch = limited(launcher, HANGS, 3)
     request = without_schedule(without_timer(stack_request(launch, launcher.ground, now())))
     stack = launcher.make(launch, request)
-    assert not sweep(launcher.aws, launcher.ground.environment, goes_on, now)
-    later = request.deadline + timedelta(seconds=1)
-    swept = sweep(launcher.aws, launcher.ground.environment, goes_on, lambda: later)
+    before, after = (request.deadline + timedelta(seconds=second) for second in (-1, 1))
+    assert not sweep(launcher.aws, launcher.ground.environment, goes_on, lambda: before)
+    swept = sweep(launcher.aws, launcher.ground.environment, goes_on, lambda: after)
     assert {one.what for one in swept} == {launcher.instance(launch).id, stack.id}
     wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
     assert not launcher.alive(launch)
