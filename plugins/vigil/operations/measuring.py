@@ -3,7 +3,7 @@
 None of the figures can look well because something stands still. The detection lag grows for as long as no
 window is judged, for whatever reason; also before the first release. A DAG's age counts from its last
 success, or from when it was switched on if that is later, and there is none while it is switched off or after
-it was removed.
+it was removed. What has happened since the present time was taken is no time ago, never less.
 """
 
 from __future__ import annotations
@@ -87,12 +87,16 @@ def _measure(
     cursor.execute(statement("operations/measure_detection"), {"sources": list(sources)})
     ((judged_until, unsent_since, dirty_windows),) = cursor.fetchall()
     return Figures(
-        detection_lag=now - judged_until if judged_until else None,
-        oldest_unsent_alert=now - (unsent_since or now),
+        detection_lag=_since(judged_until, now) if judged_until else None,
+        oldest_unsent_alert=_since(unsent_since or now, now),
         dirty_windows=dirty_windows,
         success_ages={
-            state.dag_id: now - max(state.succeeded_at or datetime.min, watched[state.dag_id])
+            state.dag_id: _since(max(state.succeeded_at or datetime.min, watched[state.dag_id]), now)
             for state in states
             if state.is_on
         },
     )
+
+
+def _since(moment: datetime, now: datetime) -> timedelta:
+    return max(now - moment, timedelta())
