@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SOCKET_VARIABLE = "LOCAL_AWS_SERVING_SOCKET"
+"""Names the descriptor of a bound socket; containers of the cloud have port 8080 to themselves instead."""
 
 
 class BadRequestError(Exception):
@@ -33,8 +37,12 @@ def serve(predict: Predict) -> None:
     class Handler(_Handler):
         answer = staticmethod(predict)
 
-    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    bound = socket.socket(fileno=int(os.environ[SOCKET_VARIABLE]))
+    server = ThreadingHTTPServer(bound.getsockname(), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = bound
+    server.server_activate()
+    server.serve_forever()
 
 
 class _Handler(BaseHTTPRequestHandler):

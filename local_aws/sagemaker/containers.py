@@ -28,6 +28,7 @@ class Container:
         directory: Path,
         on_line: Callable[[str], None],
         reaper: Reaper,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.exited = threading.Event()
         self.exit_code = -1
@@ -40,6 +41,7 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=descriptors,
             text=True,
             errors="replace",
         )

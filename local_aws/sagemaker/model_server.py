@@ -17,6 +17,7 @@ from pathlib import Path
 from tarfile import TarError
 from typing import Any
 
+from local_aws.algorithms.http_server import SOCKET_VARIABLE
 from local_aws.algorithms.registry import stand_in
 from local_aws.clients import download_object
 from local_aws.files import extract_archive
@@ -151,15 +152,15 @@ def start_model_server(
     model.mkdir(parents=True, exist_ok=True)
     if definition.get("ModelDataUrl"):
         _fetch_model(s3, definition["ModelDataUrl"], model)
-    port = _free_port()
-    variables = {
-        **environment,
-        **definition.get("Environment", {}),
-        ROOT_VARIABLE: str(directory / "opt/ml"),
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-    }
-    container = Container(command, variables, directory, log.line, reaper)
-    return ModelServer(container, port, directory, log)
+    with _bound_socket() as bound:
+        variables = {
+            **environment,
+            **definition.get("Environment", {}),
+            ROOT_VARIABLE: str(directory / "opt/ml"),
+            SOCKET_VARIABLE: str(bound.fileno()),
+        }
+        container = Container(command, variables, directory, log.line, reaper, [bound.fileno()])
+        return ModelServer(container, bound.getsockname()[1], directory, log)
 
 
 def _fetch_model(s3: Any, uri: str, target: Path) -> None:
@@ -179,12 +180,13 @@ def _fetch_model(s3: Any, uri: str, target: Path) -> None:
     archive.unlink()
 
 
-def _free_port() -> int:
+def _bound_socket() -> socket.socket:
+    """Bind what a container will listen on: until it has read its model, no other may get the port."""
     while True:
-        port = random.choice(_PORTS)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        bound = socket.socket()
+        try:
+            bound.bind(("127.0.0.1", random.choice(_PORTS)))  # noqa: S311 - no secret
+        except OSError:
+            bound.close()
+        else:
+            return bound

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import tarfile
 import threading
 from typing import Any
@@ -19,6 +20,8 @@ from local_aws_support import (
     table,
     wait_until,
 )
+
+from local_aws.sagemaker.model_server import _bound_socket
 
 ROW = b"0.5,-1,0.25"
 
@@ -274,6 +277,11 @@ def test_two_variants_share_the_calls_and_can_be_named(sagemaker, runtime, model
     seen = {ask(runtime, name)["InvokedProductionVariant"] for _ in range(60)}
     assert seen == {"old", "new"}
     sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_nobody_can_take_the_port_of_a_container_that_has_yet_to_read_its_model():
+    with _bound_socket() as bound, socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(bound.getsockname())
 
 
 def test_a_registered_package_can_be_served_once_it_is_approved(sagemaker, runtime, trained, name):
