@@ -10,7 +10,7 @@ from typing import Any
 
 from local_aws_support import Server, running, wait_until
 
-STOP_TIMEOUT_S = 1.0
+STOP_TIMEOUT_S = 3.0  # a few calls are made meanwhile
 LIMIT_S = 20
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 

@@ -172,8 +172,8 @@ def test_a_script_that_does_not_end_when_asked_is_killed_when_the_time_is_over(c
     instance = cloud_.launch("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     cloud_.says(instance, "ready")
     begun_at = time.monotonic()
-    cloud_.ec2.terminate_instances(InstanceIds=[instance])
-    assert time.monotonic() - begun_at < STOP_TIMEOUT_S
+    answer = cloud_.ec2.terminate_instances(InstanceIds=[instance])["TerminatingInstances"][0]
+    assert answer["CurrentState"]["Name"] == "shutting-down"
     assert cloud_.state(instance) == "shutting-down"
     again = cloud_.ec2.terminate_instances(InstanceIds=[instance])["TerminatingInstances"][0]
     assert again["PreviousState"]["Name"] == "shutting-down"
@@ -199,13 +199,15 @@ def test_kill_all_does_not_disarm_a_timer_nor_a_scheduled_shutdown(cloud_):
         assert ended["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
         said = cloud_.console(instance)
         assert "Running timer as unit: end.timer" in said
-        assert re.search(r"\[ +1\.\d+\] init: poweroff", said)
+        (ended_after_s,) = re.findall(r"\[ +(\d+\.\d+)\] init: poweroff", said)
+        assert float(ended_after_s) >= 1
 
 
 def test_a_service_outlives_who_asked_for_it(cloud_):
     instance = cloud_.launch(
-        "systemd-run --unit=later --collect --no-block --setenv=WORD=hello -p WorkingDirectory=/tmp "
-        "sh -c 'sleep 3; echo $WORD from $(pwd)'\n"
+        "systemd-run --unit=later --collect --no-block --setenv=WORD=hello --setenv=SCRIPT=$$ "
+        "-p WorkingDirectory=/tmp "
+        "sh -c 'while kill -0 $SCRIPT; do sleep 0.2; done; echo $WORD from $(pwd)'\n"
         "systemctl is-active later; systemd-run -u later true; echo status $?\n"
         "systemd-run --wait true || echo refused; systemd-run --unit=t --on-active='1h 30min' true; "
         "systemctl is-active t.timer; systemctl stop t.timer; systemctl is-active t.timer; exit 5"
