@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from deploy.sagemaker_work import SageMakerWork
 from tests.vigil.jobs_in_the_cloud import (
     ENDLESS_ROUNDS,
     XGBOOST,
+    HeldContainer,
     bucket_with_training_data,
     training_request,
     unique,
@@ -77,18 +79,25 @@ def endpoint(sagemaker: Any, name: str, role: str) -> str:
 
 
 @pytest.fixture
-def endpoint_in_motion(aws: Aws, sagemaker: Any, name: str, role: str) -> str:
-    """One whose server starts, to find that its model is none."""
+def held(tmp_path: Path) -> HeldContainer:
+    return HeldContainer(tmp_path)
+
+
+@pytest.fixture
+def endpoint_in_motion(aws: Aws, sagemaker: Any, name: str, role: str, held: HeldContainer) -> str:
+    """One whose server will start when it is let go, to find that its model is none."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         tar.addfile(tarfile.TarInfo("xgboost-model"), io.BytesIO())
     bucket = bucket_with_training_data(aws)
     aws.client("s3").put_object(Bucket=bucket, Key="model.tar.gz", Body=archive.getvalue())
-    return make_endpoint(sagemaker, name, role, f"s3://{bucket}/model.tar.gz")
+    return make_endpoint(sagemaker, name, role, f"s3://{bucket}/model.tar.gz", held.environment)
 
 
-def make_endpoint(sagemaker: Any, name: str, role: str, artifact: str) -> str:
-    container = {"Image": XGBOOST, "ModelDataUrl": artifact}
+def make_endpoint(
+    sagemaker: Any, name: str, role: str, artifact: str, environment: Mapping[str, str] | None = None
+) -> str:
+    container = {"Image": XGBOOST, "ModelDataUrl": artifact, "Environment": environment or {}}
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
     variant = {"VariantName": "all", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     variants = [{**variant, "ModelName": name}]
@@ -105,12 +114,13 @@ def what_is_left(sagemaker: Any, name: str) -> list[str]:
 
 
 def test_an_endpoint_in_motion_is_waited_for_and_named_after_an_hour(
-    work, sagemaker, endpoint_in_motion, monkeypatch
+    work, sagemaker, endpoint_in_motion, held, monkeypatch
 ):
     with monkeypatch.context() as patch:
         patch.setattr("deploy.sagemaker_work._ENDPOINT_LIMIT_S", -1)
         with pytest.raises(DeployError, match=f"{endpoint_in_motion} has been Creating for an hour"):
             work.end()
+    held.let_go()
     work.end()
     assert what_is_left(sagemaker, endpoint_in_motion) == []
 
