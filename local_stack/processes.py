@@ -23,7 +23,7 @@ AIRFLOW = "airflow"
 AIRFLOW_PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 _LOCAL_STACK = (sys.executable, "-m", "local_stack")
 _ENDS_WITH_ITS_PARENT = ("setpriv", "--pdeathsig", "TERM")
-_STOP_LIMIT_S = 40
+_STOP_LIMIT_S = 60  # the groups' waits, one after the other, and some
 _START_LIMIT_S = 20
 
 
