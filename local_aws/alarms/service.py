@@ -99,11 +99,14 @@ class Alarms:
             samples = [
                 sample for unit, sample in known.get(metric_of(alarm), []) if alarm.unit in (None, unit)
             ]
-            found = evaluate(rule, samples, now, alarm.state_value)
-            if found.state != alarm.state_value:
-                log.info("%s is %s: %s", alarm.name, found.state, found.reason)
+            before = alarm.state_value
+            found = evaluate(rule, samples, now, before)
+            if found.state != before:
                 with self._change():
-                    alarm.update_state(found.reason, found.data, found.state)
+                    # A request may have set its state or replaced it meanwhile, and is not to be undone.
+                    if backend.alarms.get(alarm.name) is alarm and alarm.state_value == before:
+                        log.info("%s is %s: %s", alarm.name, found.state, found.reason)
+                        alarm.update_state(found.reason, found.data, found.state)
 
     def _tell(self, alarm: Alarm) -> None:
         notices = untold(alarm)
