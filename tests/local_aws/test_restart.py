@@ -92,10 +92,10 @@ def test_state_survives_however_the_server_ends(tmp_path, number):
         ):  # what is promised is what was written: two seconds after the last change
             saved = changed_at.stat().st_mtime_ns if changed_at.exists() else 0
             server.client("sqs").create_queue(QueueName="last")
-            wait_until(lambda: changed_at.exists() and changed_at.stat().st_mtime_ns > saved, 4)
-            wait_until(lambda: b'"at-work"' in (state_dir / "sagemaker.json").read_bytes(), 4)
+            wait_until(lambda: changed_at.exists() and changed_at.stat().st_mtime_ns > saved)
+            wait_until(lambda: b'"at-work"' in (state_dir / "sagemaker.json").read_bytes())
         assert server.end(number) == (0 if number == signal.SIGTERM else -signal.SIGKILL)
-    wait_until(lambda: not sleepers(state_dir), 10)
+    wait_until(lambda: not sleepers(state_dir))
     with running(state_dir) as server:
         assert answer(server) == before
         kept = server.client("s3").get_object(Bucket="kept", Key="large")
@@ -152,10 +152,10 @@ def test_what_is_kept_is_private_and_no_more_than_there_is(tmp_path):
         s3 = server.client("s3")
         s3.create_bucket(Bucket="mine")
         s3.put_object(Bucket="mine", Key="large", Body=LARGE)
-        (kept,) = wait_until(lambda: list((state_dir / "objects").glob("[0-9a-f]*")), 4)
+        (kept,) = wait_until(lambda: list((state_dir / "objects").glob("[0-9a-f]*")))
         assert kept.stat().st_size == len(LARGE)
         s3.delete_object(Bucket="mine", Key="large")
-        wait_until(lambda: not kept.exists(), 4)
+        wait_until(lambda: not kept.exists())
     for name in ("moto.pickle", "sagemaker.json"):
         assert (state_dir / name).stat().st_mode & 0o777 == 0o600
     assert state_dir.stat().st_mode & 0o777 == 0o700
