@@ -89,10 +89,9 @@ class AirflowProcesses:
             self._launch(part, container, [part])
         deadline = time.monotonic() + _HEALTHY_LIMIT_S
         while sick := self._unhealthy():
-            ended = [part for part in PARTS if self._code(part) is not None]
-            if ended:
-                raise AirflowDownError(f"Airflow's {ended[0]} ended: see {self._logs / ended[0]}.log")
+            self._refuse_ended()
             self._wait(deadline, ", ".join(sick))
+        self._refuse_ended()  # what answers may be somebody else's, on a port that ours did not get
 
     def revive(self) -> None:
         """Start anew what has ended by itself, as the cloud does with a container."""
@@ -132,6 +131,11 @@ class AirflowProcesses:
             )
             self._reaper.watch(popen.pid)
             self._running[name] = _Process(popen, output)
+
+    def _refuse_ended(self) -> None:
+        for part in PARTS:
+            if self._code(part) is not None:
+                raise AirflowDownError(f"Airflow's {part} ended: see {self._logs / part}.log")
 
     def _forget(self, name: str) -> None:
         process = self._running.pop(name, None)

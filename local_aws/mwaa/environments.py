@@ -120,9 +120,7 @@ class Environments:
                 log.exception("%s did not come up as it was before", arn)
 
     def _finish_maintenance(self, arn: str) -> None:
-        record = self._store.get(arn, missing(arn))
-        port = int(record["WebserverUrl"].rpartition(":")[2])
-        self._store.change(arn, WebserverUrl=f"localhost:{free_port(port)}")
+        self._has_moved(arn)
         try:
             self._bring_up(arn)
         except _BROKEN as error:
@@ -151,7 +149,16 @@ class Environments:
             environment.start(code)
         except _BROKEN:
             self._take_down(arn)
-            raise
+            if not self._has_moved(arn):
+                raise
+            self._bring_up(arn)
+
+    def _has_moved(self, arn: str) -> bool:
+        """Give an environment that does not run another port if somebody took its own; tell whether."""
+        port = int(self._store.get(arn, missing(arn))["WebserverUrl"].rpartition(":")[2])
+        free = free_port(port)
+        self._store.change(arn, WebserverUrl=f"localhost:{free}")
+        return free != port
 
     def _take_down(self, arn: str) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Callable
@@ -14,8 +15,11 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 from local_aws_support import make_client, wait_until
 
+from local_aws.clients import Clients
 from local_aws.files import UnsafePathError
 from local_aws.mwaa.code_bucket import CodeBucket, DagFolder, MissingObjectError
+from local_aws.mwaa.environments import Environments
+from local_aws.sagemaker.store import Store
 
 ROLE = "arn:aws:iam::123456789012:role/vigil-airflow"
 
@@ -141,6 +145,36 @@ def test_a_stack_whose_environment_fails_says_why_and_leaves_none(
     (reason,) = [e["ResourceStatusReason"] for e in events if e["ResourceStatus"] == "CREATE_FAILED"]
     assert "no-such-plugins.zip cannot be read" in reason
     assert name not in mwaa.list_environments()["Environments"]
+
+
+def test_an_environment_whose_port_was_taken_meanwhile_gets_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Environment:
+        def __init__(self, record: dict[str, Any], *_: object) -> None:
+            self.port = int(record["WebserverUrl"].rpartition(":")[2])
+
+        def read_code(self) -> None:
+            pass
+
+        def start(self, _: None) -> None:
+            socket.create_server(("127.0.0.1", self.port)).close()
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr("local_aws.mwaa.environments.Environment", Environment)
+    arn = "arn:aws:airflow:us-east-1:123456789012:environment/moves"
+    store = Store(lambda: None)
+    environments = Environments(store, Clients("http://127.0.0.1"), tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        taken = f"localhost:{somebody.getsockname()[1]}"
+        store.add(arn, {"Status": "CREATING", "WebserverUrl": taken}, lambda _: KeyError(arn))
+        environments.create(arn)
+        found = wait_until(lambda: (one := store.get(arn, KeyError()))["Status"] != "CREATING" and one)
+    environments.close()
+    assert found["Status"] == "AVAILABLE"
+    assert found["WebserverUrl"] != taken
 
 
 def test_a_call_about_a_stack_is_answered_before_a_client_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
