@@ -166,15 +166,24 @@ class Callers:
     """What clients are answered, by variant, and what went wrong."""
 
     def __init__(self) -> None:
-        self.variants: list[str] = []
+        self.answers: list[tuple[float, str]] = []
         self.failures: list[Exception] = []
+
+    @property
+    def variants(self) -> list[str]:
+        """Return who answered, in the order of the answers."""
+        return self.since(0)
+
+    def since(self, moment: float) -> list[str]:
+        """Return who answered the calls that were begun after a moment."""
+        return [variant for begun_at, variant in list(self.answers) if begun_at >= moment]
 
     def more(self, count: int) -> Counter[str]:
         """Wait for answers to calls that begin from now on."""
-        seen = len(self.variants) + 3  # one of each thread may be under way
-        wait_until(lambda: self.failures or len(self.variants) >= seen + count)
+        begun_at = time.monotonic()
+        wait_until(lambda: self.failures or len(self.since(begun_at)) >= count)
         assert self.failures == []
-        return Counter(self.variants[seen : seen + count])
+        return Counter(self.since(begun_at)[:count])
 
 
 @pytest.fixture
@@ -186,12 +195,13 @@ def calling(local_aws: str) -> Callable[[str], Any]:
         def call() -> None:
             runtime = make_client(local_aws, "sagemaker-runtime")
             while not done.is_set():
+                begun_at = time.monotonic()
                 try:
                     answer = runtime.invoke_endpoint(
                         EndpointName=endpoint, ContentType="text/csv", Body=b"0.5,-1,0.25"
                     )
                     answer["Body"].read()
-                    callers.variants.append(answer["InvokedProductionVariant"])
+                    callers.answers.append((begun_at, answer["InvokedProductionVariant"]))
                 except Exception as error:
                     callers.failures.append(error)
 
