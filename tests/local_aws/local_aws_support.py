@@ -140,8 +140,10 @@ def train(sagemaker: Any, bucket: str, data: str, name: str, **changes: Any) -> 
     return settled(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
 
 
-def make_model(sagemaker: Any, name: str, artifact: str, image: str = XGBOOST) -> str:
-    container = {"Image": image, "ModelDataUrl": artifact}
+def make_model(
+    sagemaker: Any, name: str, artifact: str, image: str = XGBOOST, environment: dict[str, str] | None = None
+) -> str:
+    container = {"Image": image, "ModelDataUrl": artifact, "Environment": environment or {}}
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     return name
 

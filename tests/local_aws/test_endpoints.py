@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from local_aws_support import (
     LINEAR_LEARNER,
+    artifact,
     csv_bytes,
     log_lines,
     make_client,
@@ -22,6 +23,7 @@ from local_aws_support import (
 )
 
 from local_aws.sagemaker.model_server import _bound_socket
+from tests.vigil.jobs_in_the_cloud import HeldContainer
 
 ROW = b"0.5,-1,0.25"
 
@@ -75,8 +77,11 @@ def test_describe_tells_what_is_deployed(steady, sagemaker):
     assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == (1.0, 1)
 
 
-def test_creating_can_be_observed_and_nothing_is_served_meanwhile(sagemaker, runtime, model, name):
-    make_config(sagemaker, name, model)
+def test_creating_can_be_observed_and_nothing_is_served_meanwhile(
+    sagemaker, runtime, trained, name, tmp_path
+):
+    held = HeldContainer(tmp_path)
+    make_config(sagemaker, name, make_model(sagemaker, name, artifact(trained), environment=held.environment))
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
     with pytest.raises(ClientError) as caught:
@@ -87,6 +92,7 @@ def test_creating_can_be_observed_and_nothing_is_served_meanwhile(sagemaker, run
     )
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         sagemaker.delete_endpoint(EndpointName=name)
+    held.let_go()
     settled(sagemaker.describe_endpoint, "EndpointStatus", EndpointName=name)
     sagemaker.delete_endpoint(EndpointName=name)
 
