@@ -90,7 +90,7 @@ def test_stop_ends_children_that_left_their_parent(sagemaker, client, name):
     sagemaker.stop_processing_job(ProcessingJobName=name)
     job = settled(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
     assert job["ProcessingJobStatus"] == "Stopped"
-    wait_until(lambda: not _runs(int(child)), 5)
+    wait_until(lambda: not _runs(int(child)))
 
 
 def test_the_maximum_run_time_ends_a_script(sagemaker, name):

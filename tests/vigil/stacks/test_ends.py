@@ -25,7 +25,7 @@ trap 'echo "asked to end"' TERM
 for _ in $(seq 10000); do sleep 0.1; done
 """
 NEVER_ARMED = "#!/bin/bash\necho no timer here\nsleep 1000\n"
-LATE_S = 3.0
+LATE_S = 20.0
 
 
 def limited(launcher: Launcher, script: str, seconds: float, **changes: Any) -> Launch:
@@ -86,7 +86,7 @@ def test_the_timer_alone_ends_a_machine_whose_runner_is_gone(launcher: Launcher)
 
 
 def test_the_schedule_alone_deletes_a_stack_whose_timer_was_never_armed(launcher: Launcher) -> None:
-    launch = limited(launcher, HANGS, 5)
+    launch = limited(launcher, HANGS, 8)
     request = at_the_second(without_timer(stack_request(launch, launcher.ground, now())))
     stack = launcher.make(launch, request)
     wait_for(lambda: launcher.status(stack) == "DELETE_COMPLETE", "the deletion")
@@ -215,7 +215,7 @@ def test_a_machine_whose_clock_is_wrong_ends_at_the_deadline_all_the_same(
     assert launcher.ended(launch, stack).kind == "limit-reached"
     result = launcher.result(launch)
     assert result["ended_by"] == "deadline"
-    assert result["ran_s"] > 5
+    assert result["ran_s"] > 3, "by the wrong clock it has 12 - 3 - 6 s at most"
     assert result["clock_offset_s"] == pytest.approx(offset_s, abs=3)
 
 
