@@ -49,7 +49,7 @@ SMALL_SERVER = {
     "innodb-flush-log-at-trx-commit": "0",
     "performance-schema": "OFF",
 }
-LOCAL_AWS_START_LIMIT_S = 30
+LOCAL_AWS_START_LIMIT_S = 60
 
 
 def pytest_sessionfinish() -> None:

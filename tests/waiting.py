@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, limit_s: float = 30) -> T:
+def wait_for(condition: Callable[[], T], what: str, limit_s: float = 60) -> T:
     """Return the first true answer of a condition; fail when there is none within the limit."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:

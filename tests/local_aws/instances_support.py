@@ -11,7 +11,6 @@ from typing import Any
 from local_aws_support import Server, running, wait_until
 
 STOP_TIMEOUT_S = 3.0  # a few calls are made meanwhile
-LIMIT_S = 20
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
@@ -48,14 +47,14 @@ class Cloud:
         return str(self.describe(instance)["State"]["Name"])
 
     def reaches(self, instance: str, state: str) -> Any:
-        wait_until(lambda: self.state(instance) == state, LIMIT_S)
+        wait_until(lambda: self.state(instance) == state)
         return self.describe(instance)
 
     def console(self, instance: str) -> str:
         return str(self.ec2.get_console_output(InstanceId=instance)["Output"])
 
     def says(self, instance: str, text: str) -> str:
-        wait_until(lambda: text in self.console(instance), LIMIT_S)
+        wait_until(lambda: text in self.console(instance))
         return self.console(instance)
 
     def run(self, script: str) -> str:

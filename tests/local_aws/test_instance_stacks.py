@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from instances_support import LIMIT_S, Cloud, cloud, processes_with
+from instances_support import Cloud, cloud, processes_with
 from local_aws_support import wait_until
 
 AMI = {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"}
@@ -127,7 +127,7 @@ def test_an_instance_that_ends_itself_leaves_a_stack_that_can_be_deleted(cloud_,
 
 def test_deleting_a_stack_kills_what_its_instance_runs(cloud_, name):
     create(cloud_, name, {"Machine": instance(cloud_, "trap '' TERM; sleep 8654321; sleep 8654321")})
-    wait_until(lambda: processes_with("sleep 8654321"), LIMIT_S)
+    wait_until(lambda: processes_with("sleep 8654321"))
     cloud_.stacks.delete_stack(StackName=name)
     assert not processes_with("sleep 8654321")
 
@@ -182,7 +182,7 @@ def test_a_launch_template_of_a_stack_boots_its_instance_and_a_new_version_repla
 def test_changed_user_data_or_type_restarts_and_runs_nothing_anew(cloud_, name, changes):
     create(cloud_, name, {"Machine": instance(cloud_, "sleep 8654322")})
     machine = physical(cloud_, name, "Machine")
-    wait_until(lambda: processes_with("sleep 8654322"), LIMIT_S)
+    wait_until(lambda: processes_with("sleep 8654322"))
     update(cloud_, name, {"Machine": instance(cloud_, "sleep 8654322", **changes)})
     assert physical(cloud_, name, "Machine") == machine
     cloud_.reaches(machine, "running")
@@ -203,7 +203,7 @@ def test_what_can_be_changed_in_place_is_and_the_script_goes_on(cloud_, name):
     before = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "1"}]
     create(cloud_, name, {"Machine": instance(cloud_, "sleep 8654323", Tags=before)})
     machine = physical(cloud_, name, "Machine")
-    (running,) = wait_until(lambda: processes_with("sleep 8654323"), LIMIT_S)
+    (running,) = wait_until(lambda: processes_with("sleep 8654323"))
     changed = {
         "Tags": [{"Key": "a", "Value": "2"}],
         "DisableApiTermination": True,
@@ -327,7 +327,7 @@ def test_a_stack_deleted_while_it_is_made_leaves_nothing_running(cloud_, name):
     machines = {f"Machine{number}": instance(cloud_, "sleep 8654324") for number in range(4)}
     making = threading.Thread(target=create_quietly, args=(cloud_, name, machines))
     making.start()
-    wait_until(lambda: processes_with("sleep 8654324"), LIMIT_S)
+    wait_until(lambda: processes_with("sleep 8654324"))
     cloud_.stacks.delete_stack(StackName=name)
     making.join()
     assert not processes_with("sleep 8654324")
@@ -349,7 +349,7 @@ def test_a_server_killed_while_a_stack_is_made_leaves_nothing_running(tmp_path, 
         machines = {f"Machine{number}": instance(first, "sleep 8654325") for number in range(4)}
         making = threading.Thread(target=fail_to_create, args=(first, name, machines))
         making.start()
-        wait_until(lambda: processes_with("sleep 8654325"), LIMIT_S)
+        wait_until(lambda: processes_with("sleep 8654325"))
         first.server.end(signal.SIGKILL)
         making.join()
     wait_until(lambda: not processes_with("sleep 8654325"))

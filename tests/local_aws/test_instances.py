@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from instances_support import LIMIT_S, STOP_TIMEOUT_S, Cloud, cloud, processes_with
+from instances_support import STOP_TIMEOUT_S, Cloud, cloud, processes_with
 from local_aws_support import wait_until
 
 
@@ -141,7 +141,7 @@ def test_a_rebooted_instance_goes_on_and_runs_nothing_anew(cloud_, command):
 
 def test_a_reboot_from_outside_ends_what_runs(cloud_):
     instance = cloud_.launch("sleep 7654322")
-    wait_until(lambda: processes_with("sleep 7654322"), LIMIT_S)
+    wait_until(lambda: processes_with("sleep 7654322"))
     cloud_.reaches(instance, "running")
     cloud_.ec2.reboot_instances(InstanceIds=[instance])
     cloud_.says(instance, "restarted")
@@ -413,9 +413,9 @@ def test_nothing_outlives_the_server_and_nothing_is_resumed(tmp_path, number):
         if number == signal.SIGKILL:
             saved = kept.stat().st_mtime_ns if kept.exists() else 0
             first.ec2.create_tags(Resources=[ends], Tags=[{"Key": "a", "Value": "b"}])
-            wait_until(lambda: kept.exists() and kept.stat().st_mtime_ns > saved, 30)
+            wait_until(lambda: kept.exists() and kept.stat().st_mtime_ns > saved)
         first.server.end(number)
-    wait_until(lambda: not processes_with(mark), 30)
+    wait_until(lambda: not processes_with(mark))
     with cloud(state_dir) as second:
         assert second.state(ends) == "terminated"
         assert second.state(stops) == "stopped"
