@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,11 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_aws_support import wait_until
+from moto.cloudwatch.models import Alarm, CloudWatchBackend
 
-from local_aws.alarms.evaluation import ALARM, INSUFFICIENT_DATA, OK, Rule, Sample, evaluate
+from local_aws.alarms.evaluation import ALARM, INSUFFICIENT_DATA, OK, Evaluation, Rule, Sample, evaluate
+from local_aws.alarms.service import Alarms
+from local_aws.clients import Clients
 
 NOW = datetime(2026, 11, 2, 3, 7, 42, tzinfo=UTC).timestamp()
 MINUTE = NOW // 60 * 60
@@ -271,6 +275,33 @@ def test_a_state_that_was_set_is_told_and_lasts_until_an_evaluation_says_otherwi
     assert (kept["StateValue"], kept["StateReason"], kept["Threshold"]) == (ALARM, "a test", 2)
     put_point(client, name, 1)
     becomes(client, name, OK)
+
+
+@pytest.mark.parametrize("meanwhile", ["set", "replaced"])
+def test_what_is_done_to_an_alarm_while_it_is_evaluated_is_not_undone(monkeypatch, meanwhile):
+    backend = CloudWatchBackend("us-east-1", "123456789012")
+    what = {"namespace": "n", "metric_name": "m", "dimensions": [], "statistic": "Sum", "period": 60}
+    when = {"comparison_operator": "LessThanThreshold", "threshold": 1, "evaluation_periods": 1}
+    alike = {"name": "a", "description": "", "alarm_actions": [], "treat_missing_data": "breaching"}
+
+    def put() -> Alarm:
+        return backend.put_metric_alarm(**alike, **what, **when)
+
+    before = put()
+
+    def evaluate_slowly(*of: Any) -> Evaluation:
+        found = evaluate(*of)
+        assert found.state == ALARM
+        if meanwhile == "set":
+            before.update_state("a request", "", INSUFFICIENT_DATA)
+        else:
+            put()
+        return found
+
+    monkeypatch.setattr("local_aws.alarms.service.evaluate", evaluate_slowly)
+    Alarms(Clients("http://127.0.0.1"), nullcontext)._evaluate(backend, NOW)
+    assert before.state_value == {"set": INSUFFICIENT_DATA, "replaced": OK}[meanwhile]
+    assert backend.alarms["a"].state_value != ALARM
 
 
 def test_an_alarm_whose_actions_are_off_rings_unheard(client, name, put_alarm, told):
