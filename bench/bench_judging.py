@@ -156,10 +156,10 @@ def mark(database: Database, window: datetime) -> None:
 
 
 def judge(database: Database, address: str, now: datetime) -> float:
-    runtime = client(address, "sagemaker-runtime")
+    runtime, sagemaker = client(address, "sagemaker-runtime"), client(address, "sagemaker")
     started = time.perf_counter()
     outcome = judge_due_windows(
-        database, lambda endpoint: EndpointPredictor(runtime, endpoint), PIPELINE, SETTINGS, now
+        database, lambda endpoint: EndpointPredictor(runtime, sagemaker, endpoint), PIPELINE, SETTINGS, now
     )
     seconds = time.perf_counter() - started
     if outcome.judged != SERIES or outcome.endpoint_calls > GOAL_CALLS:

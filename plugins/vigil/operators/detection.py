@@ -141,4 +141,5 @@ def predictor_of(aws: Aws) -> PredictorOf:
     """Return what gives the predictor of an endpoint."""
     from vigil.detection.expectations.predicting import EndpointPredictor
 
-    return lambda endpoint: EndpointPredictor(aws.client("sagemaker-runtime"), endpoint)
+    runtime, sagemaker = aws.client("sagemaker-runtime"), aws.client("sagemaker")
+    return lambda endpoint: EndpointPredictor(runtime, sagemaker, endpoint)

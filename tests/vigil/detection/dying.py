@@ -83,10 +83,11 @@ class Detection:
 
     def run(self, now: datetime) -> None:
         runtime = self.client("sagemaker-runtime", self.endpoint_url)
+        sagemaker = self.client("sagemaker", self.endpoint_url)
         collect(self.database, [self.source], self.settings, now)
         judge_due_windows(
             self.database,
-            lambda endpoint: EndpointPredictor(runtime, endpoint),
+            lambda endpoint: EndpointPredictor(runtime, sagemaker, endpoint),
             self.pipeline,
             self.settings,
             now,

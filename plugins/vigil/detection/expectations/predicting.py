@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,14 +50,14 @@ class EndpointPredictor:
     """Invokes an endpoint with CSV.
 
     Attributes:
-        client: boto3 client of sagemaker-runtime.
+        runtime: boto3 client of sagemaker-runtime.
+        sagemaker: boto3 client of sagemaker.
         endpoint: its name.
-        payload_bytes: most that one call may carry; serverless endpoints take less.
     """
 
-    client: Any
+    runtime: Any
+    sagemaker: Any
     endpoint: str
-    payload_bytes: int = REAL_TIME_PAYLOAD_BYTES
 
     def predict(self, features: NDArray[np.float64]) -> Predictions:
         """Return what the endpoint expects of n windows.
@@ -67,7 +68,8 @@ class EndpointPredictor:
         expected: list[float] = []
         variants: list[str] = []
         calls = 0
-        for body, rows in _bodies(features, self.payload_bytes):
+        lines = [request_body([row]) for row in features.tolist()]
+        for body, rows in bodies_of(lines, self._payload_bytes(lines)):
             answer, content_type, variant = self._invoke(body)
             expected.extend(self._numbers(answer, content_type, rows))
             variants.extend([variant] * rows)
@@ -83,14 +85,28 @@ class EndpointPredictor:
                 "it was released with? If not, roll back."
             ) from error
 
+    def _payload_bytes(self, lines: Sequence[bytes]) -> int:
+        """Return how much a call may carry; the endpoint is asked only where what there is might be more."""
+        if sum(map(len, lines)) + len(lines) <= SERVERLESS_PAYLOAD_BYTES:
+            return SERVERLESS_PAYLOAD_BYTES
+        with self._reaching():
+            variants = self.sagemaker.describe_endpoint(EndpointName=self.endpoint)["ProductionVariants"]
+        is_serverless = any("CurrentServerlessConfig" in variant for variant in variants)
+        return SERVERLESS_PAYLOAD_BYTES if is_serverless else REAL_TIME_PAYLOAD_BYTES
+
     def _invoke(self, body: bytes) -> tuple[bytes, str, str]:
-        try:
-            response = self.client.invoke_endpoint(EndpointName=self.endpoint, ContentType=CSV, Body=body)
+        with self._reaching():
+            response = self.runtime.invoke_endpoint(EndpointName=self.endpoint, ContentType=CSV, Body=body)
             return (
                 response["Body"].read(),
                 response["ContentType"],
                 response.get("InvokedProductionVariant", ""),
             )
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except ClientError as error:
             raise CloudError(
                 f"The endpoint {self.endpoint} did not predict ({error}): see whether it is in service, and "
@@ -103,16 +119,15 @@ class EndpointPredictor:
             ) from error
 
 
-def _bodies(features: NDArray[np.float64], payload_bytes: int) -> Iterator[tuple[bytes, int]]:
-    """Yield CSV bodies within the limit, and how many rows each has."""
-    lines: list[bytes] = []
+def bodies_of(lines: Iterable[bytes], payload_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Yield bodies within the limit, as few as there can be, and how many lines each has."""
+    body: list[bytes] = []
     size = 0
-    for row in features.tolist():
-        line = request_body([row])
-        if lines and size + len(line) + 1 > payload_bytes:
-            yield b"\n".join(lines), len(lines)
-            lines, size = [], 0
-        lines.append(line)
+    for line in lines:
+        if body and size + len(line) + 1 > payload_bytes:
+            yield b"\n".join(body), len(body)
+            body, size = [], 0
+        body.append(line)
         size += len(line) + 1
-    if lines:
-        yield b"\n".join(lines), len(lines)
+    if body:
+        yield b"\n".join(body), len(body)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigil.detection.expectations.predicting import EndpointPredictor
+from vigil.detection.expectations.predicting import EndpointPredictor, bodies_of
 from vigil.errors import CloudError
 
 
@@ -35,27 +36,58 @@ class Runtime:
         }
 
 
-def predict(runtime: Runtime, rows: int = 2, **options: Any) -> Any:
-    return EndpointPredictor(runtime, "counts", **options).predict(np.ones((rows, 3)))
+class SageMaker:
+    """Tells of what kind the endpoint is."""
+
+    def __init__(self, **variant: object) -> None:
+        self.variant = variant
+        self.asked = 0
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803
+        assert EndpointName == "counts"
+        self.asked += 1
+        return {"ProductionVariants": [self.variant]}
 
 
-@given(st.integers(1, 60), st.integers(30, 400))
-def test_many_windows_go_in_as_few_calls_as_the_payload_allows(rows: int, payload: int) -> None:
-    runtime = Runtime()
-    features = np.arange(rows * 3, dtype=float).reshape(rows, 3)
-    predictions = EndpointPredictor(runtime, "counts", payload).predict(features)
+def predict(runtime: Runtime, rows: int = 2) -> Any:
+    return EndpointPredictor(runtime, SageMaker(), "counts").predict(np.ones((rows, 3)))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), min_size=1), st.integers(10, 60))
+def test_bodies_are_within_the_limit_and_as_few_as_there_can_be(lines: list[bytes], limit: int) -> None:
+    lines = [line.replace(b"\n", b" ") for line in lines]
+    bodies = list(bodies_of(lines, limit))
+    assert [line for body, _ in bodies for line in body.split(b"\n")] == lines
+    assert [rows for _, rows in bodies] == [len(body.split(b"\n")) for body, _ in bodies]
+    assert all(len(body) <= limit for body, _ in bodies)
+    for (one, _), (following, _) in pairwise(bodies):
+        assert len(one) + 1 + len(following.split(b"\n")[0]) + 1 > limit
+
+
+@pytest.mark.parametrize(
+    ("rows", "variant", "asked", "calls"),
+    [
+        (100, {"CurrentServerlessConfig": {}}, 0, 1),
+        (120_000, {"CurrentServerlessConfig": {}}, 1, 2),
+        (120_000, {}, 1, 1),
+    ],
+)
+def test_a_call_carries_what_the_kind_of_endpoint_takes(
+    rows: int, variant: dict[str, object], asked: int, calls: int
+) -> None:
+    runtime, sagemaker = Runtime(), SageMaker(**variant)
+    features = np.full((rows, 2), 0.1234567890123456)
+    predictions = EndpointPredictor(runtime, sagemaker, "counts").predict(features)
     np.testing.assert_array_equal(predictions.expected, features.sum(axis=1))
     assert predictions.variants == ["blue"] * rows
-    assert predictions.calls == len(runtime.bodies)
-    assert all(len(body) <= payload for body in runtime.bodies)
-    for one, following in zip(runtime.bodies, runtime.bodies[1:], strict=False):
-        assert len(one) + 1 + len(following.split(b"\n")[0]) + 1 > payload
+    assert (predictions.calls, len(runtime.bodies), sagemaker.asked) == (calls, calls, asked)
+    assert max(map(len, runtime.bodies)) <= (4_194_304 if variant else 6_291_456)
 
 
 def test_features_lose_no_digit_on_their_way() -> None:
     runtime = Runtime()
     value = 0.1 + 0.2
-    EndpointPredictor(runtime, "counts").predict(np.array([[value]]))
+    EndpointPredictor(runtime, SageMaker(), "counts").predict(np.array([[value]]))
     assert float(runtime.bodies[0]) == value
 
 
