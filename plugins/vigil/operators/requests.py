@@ -75,6 +75,7 @@ def _settle(
     from vigil.aws import S3Location
     from vigil.database import connected, in_transaction
     from vigil.operators.parameters import said_in_the_form
+    from vigil.release.hosting import refuse_other_hosting
     from vigil.released_models import champion
     from vigil.training.images import refuse_strange_image
     from vigil.training.overrides import parse_overrides
@@ -82,6 +83,7 @@ def _settle(
     from vigil.training.spec.model import load_model_spec
 
     spec = load_model_spec(model)
+    refuse_other_hosting(aws.client("sagemaker"), spec.endpoint.name, spec.endpoint.hosting)
     said: list[Said] = []
     location = S3Location(settings.bucket, f"incoming/{model}/manifest.json")
     manifest = read_manifest(aws.client("s3"), location)
