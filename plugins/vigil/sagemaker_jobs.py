@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from vigil.aws import NAME_LIMIT, error_code, error_message
 from vigil.errors import CloudError
@@ -76,9 +77,15 @@ def encrypted(key: str | None) -> dict[str, str]:
     return {"KmsKeyId": key} if key else {}
 
 
-def is_throttling(error: ClientError) -> bool:
-    """Tell whether AWS only asks for patience."""
-    return error_code(error) in _THROTTLED
+def may_pass(error: ClientError | BotoCoreError) -> bool:
+    """Tell whether the same question may be answered in a while: nothing is given up for a moment's trouble.
+
+    So it is when AWS asks for patience or has a fault of its own, and when it cannot be reached.
+    """
+    if isinstance(error, BotoCoreError):
+        return True
+    is_fault = error.response["ResponseMetadata"]["HTTPStatusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_fault or error_code(error) in _THROTTLED
 
 
 def describe(client: Any, kind: JobKind, name: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.vigil.jobs_in_the_cloud import (
     ENDLESS_ROUNDS,
@@ -18,6 +19,7 @@ from vigil.sagemaker_jobs import (
     JobFailedError,
     describe,
     last_log_lines,
+    may_pass,
     result_of,
     start_or_adopt,
     stop,
@@ -119,3 +121,22 @@ def test_a_long_name_keeps_room_for_its_attempt(aws: Aws, sagemaker: Any) -> Non
     assert second.endswith("-r2")
     assert len(second) <= 63
     ended(sagemaker, second)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "passes"),
+    [
+        ("ThrottlingException", 400, True),
+        ("InternalFailure", 500, True),
+        ("ServiceUnavailable", 503, True),
+        ("AccessDeniedException", 400, False),
+        ("ValidationException", 400, False),
+    ],
+)
+def test_a_question_is_asked_again_if_aws_may_answer_it_later(code: str, status: int, passes: bool) -> None:
+    response: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    assert may_pass(ClientError(response, "DescribeTrainingJob")) is passes
+
+
+def test_a_question_that_did_not_reach_aws_is_asked_again() -> None:
+    assert may_pass(EndpointConnectionError(endpoint_url="https://api.sagemaker.example"))

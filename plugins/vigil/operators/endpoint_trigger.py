@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from vigil.sagemaker_jobs import is_missing, is_throttling
+from vigil.sagemaker_jobs import is_missing, may_pass
 
 
 class EndpointTrigger(BaseTrigger):
@@ -71,11 +71,11 @@ class EndpointTrigger(BaseTrigger):
     async def _in_motion(self, client: Any) -> bool:
         try:
             endpoint = await client.describe_endpoint(EndpointName=self.endpoint)
-        except ClientError as error:
-            if is_missing(error):
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and is_missing(error):
                 return False
-            if is_throttling(error):
-                self.log.warning("AWS asks for patience with %s", self.endpoint)
+            if may_pass(error):
+                self.log.warning("How %s is cannot be told: %s", self.endpoint, error)
                 return True
             raise
         return endpoint["EndpointStatus"] not in (

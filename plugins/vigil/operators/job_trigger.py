@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from vigil.sagemaker_jobs import KINDS, RUNNING, is_throttling
+from vigil.sagemaker_jobs import KINDS, RUNNING, may_pass
 
 _LONGEST_PAUSE_S = 60.0
 
@@ -55,11 +55,11 @@ class SageMakerJobTrigger(BaseTrigger):
             while True:
                 try:
                     status = await self._status(client)
-                except ClientError as error:
-                    if not is_throttling(error):
+                except (ClientError, BotoCoreError) as error:
+                    if not may_pass(error):
                         raise
                     pause = min(pause * 2, _LONGEST_PAUSE_S)
-                    self.log.warning("AWS asks for patience, next look at %s in %g s", self.job_name, pause)
+                    self.log.warning("Next look at %s in %g s: %s", self.job_name, pause, error)
                 else:
                     pause = self.poll_s
                     if status not in RUNNING:

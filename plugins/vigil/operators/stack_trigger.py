@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vigil.aws import error_code, error_message
-from vigil.sagemaker_jobs import is_throttling
+from vigil.sagemaker_jobs import may_pass
 from vigil.stacks.inventory import TrainingStack, launch_filters, read_instances, read_stack
 
 _LONGEST_PAUSE_S = 60.0
@@ -88,7 +88,7 @@ class TrainingStackTrigger(BaseTrigger):
                 try:
                     seen = await self._look(cloudformation, ec2)
                 except (ClientError, BotoCoreError) as error:
-                    if isinstance(error, ClientError) and not _may_pass(error):
+                    if not may_pass(error):
                         raise
                     pause = min(pause * 2, _LONGEST_PAUSE_S)
                     self.log.warning("Next look at %s in %g s: %s", self.job, pause, error)
@@ -146,8 +146,3 @@ class TrainingStackTrigger(BaseTrigger):
 
     async def _client(self, service: str) -> Any:
         return await AwsGenericHook(aws_conn_id=self.aws_conn_id, client_type=service).get_async_conn()
-
-
-def _may_pass(error: ClientError) -> bool:
-    """Tell whether the same call may work in a while: a training is not given up for a moment's trouble."""
-    return is_throttling(error) or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500

@@ -20,7 +20,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
@@ -31,7 +31,7 @@ from vigil.database import in_transaction, statement
 from vigil.errors import CloudError, DataError
 from vigil.release.registry import RegisteredModel, decide
 from vigil.release.shifting import Shifting
-from vigil.sagemaker_jobs import create_unless_it_exists, is_missing, is_throttling
+from vigil.sagemaker_jobs import create_unless_it_exists, is_missing, may_pass
 from vigil.smoke_tests import SmokeTest
 from vigil.windows import now
 
@@ -218,12 +218,12 @@ def start_deployment(
 
 
 def deployment_state(sagemaker: Any, deployment: Deployment) -> DeploymentState:
-    """Tell how far an endpoint is; a throttled question counts as still busy."""
+    """Tell how far an endpoint is; a question that AWS cannot answer now counts as still busy."""
     try:
         endpoint = _describe_endpoint(sagemaker, deployment.endpoint)
-    except ClientError as error:
-        if is_throttling(error):
-            return DeploymentState(State.BUSY, "AWS asks for patience")
+    except (ClientError, BotoCoreError) as error:
+        if may_pass(error):
+            return DeploymentState(State.BUSY, f"how the endpoint is cannot be told: {error}")
         raise
     if endpoint is None:
         return DeploymentState(State.ELSEWHERE, "there is no such endpoint")

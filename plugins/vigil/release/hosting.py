@@ -41,6 +41,6 @@ def refuse_other_hosting(sagemaker: Any, endpoint: str, hosting: Mapping[str, An
     if is_serverless != wants_serverless:
         raise SettingsError(
             f"The endpoint {endpoint} serves {_WAYS[is_serverless]}, and the model spec wants it "
-            f"{_WAYS[wants_serverless]}: SageMaker cannot change that there and back. Say another endpoint.name "
-            "in the spec, and delete the old endpoint once the new one serves."
+            f"{_WAYS[wants_serverless]}: SageMaker cannot change that there and back. Say another "
+            "endpoint.name in the spec, and delete the old endpoint once the new one serves."
         )

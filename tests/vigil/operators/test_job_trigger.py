@@ -112,15 +112,16 @@ def test_a_kill_after_the_end_is_harmless(aws: Aws) -> None:
     assert status(aws, name) == "Completed"
 
 
-def test_it_survives_throttling(aws: Aws, local_aws: str) -> None:
-    name = unique("throttled")
+@pytest.mark.parametrize(("error", "status"), [("ThrottlingException", 400), ("ServiceUnavailable", 503)])
+def test_it_survives_what_may_pass(aws: Aws, local_aws: str, error: str, status: int) -> None:
+    name = unique("patient")
     start(aws, name, "5")
     fault = {
         "service": "sagemaker",
         "operation": "DescribeTrainingJob",
-        "error": "ThrottlingException",
-        "message": "Rate exceeded",
-        "status": 400,
+        "error": error,
+        "message": "Not now.",
+        "status": status,
         # More than botocore itself puts up with.
         "times": 7,
     }

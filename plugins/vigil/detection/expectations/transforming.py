@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 
 from vigil.aws import S3Location, aws_name, content_hash
@@ -23,7 +23,7 @@ from vigil.sagemaker_jobs import (
     TRANSFORM,
     describe,
     encrypted,
-    is_throttling,
+    may_pass,
     result_of,
     start_or_adopt,
     stop_all_attempts,
@@ -141,8 +141,8 @@ class TransformPredictor:
         while True:
             try:
                 description = describe(self.sagemaker, TRANSFORM, name)
-            except ClientError as error:
-                if not is_throttling(error):
+            except (ClientError, BotoCoreError) as error:
+                if not may_pass(error):
                     raise
                 description = {"TransformJobStatus": RUNNING[0]}
             if description and description["TransformJobStatus"] not in RUNNING:
