@@ -6,6 +6,7 @@ and every end goes by that tag.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,10 @@ _MINUTE = timedelta(minutes=1)
 _SHORT_S = 240
 # EC2 bills a minute at least.
 _LEAST_BILLED_S = 60.0
+# To make the instance's profile takes AWS two minutes, to boot one, and now and then more.
+_USUAL_BOOT_S = 300
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,14 @@ def allowance(config: TrainingStackConfig, price: HourlyPrice) -> Allowance:
             f"{config.training_job_name}: {allowed.limited_by} leaves {allowed.seconds} s from launch to end "
             f"at {price.usd:.4g} USD an hour, and the script is asked to end {config.grace_seconds} s before "
             f"that: raise {allowed.limited_by}, or lower grace-seconds."
+        )
+    if allowed.seconds < config.grace_seconds + _USUAL_BOOT_S:
+        log.warning(
+            "%s: %s leaves %d s from launch to end, and AWS takes some minutes to begin: the script may be "
+            "asked to end as it begins.",
+            config.training_job_name,
+            allowed.limited_by,
+            allowed.seconds,
         )
     return allowed
 

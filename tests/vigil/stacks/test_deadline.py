@@ -51,6 +51,14 @@ def test_a_limit_that_ends_before_a_script_could_is_refused_with_the_way_out() -
         allowance(config("around-cost-threshold", termination_options={"cost-limit": 0.01}), PRICE)
 
 
+@pytest.mark.parametrize(("seconds", "warns"), [(400, True), (500, False)])
+def test_a_limit_that_may_end_a_script_as_it_begins_is_warned_of(
+    caplog: pytest.LogCaptureFixture, seconds: int, warns: bool
+) -> None:
+    allowance(config("at-fixed-time", termination_options={"time-limit": seconds / 3600}), PRICE)
+    assert ("may be asked to end as it begins" in caplog.text) is warns
+
+
 @given(
     limit=st.floats(0.1, 1000),
     instance=st.floats(0.005, 100),

@@ -121,7 +121,8 @@ class Evaluation(Image):
 
     instance_type: str = Field(default="ml.m5.large", pattern=INSTANCE)
     volume_gb: int = Field(default=30, ge=1)
-    max_runtime_min: int = Field(default=30, ge=1)
+    # A processing job takes no more.
+    max_runtime_min: int = Field(default=30, ge=1, le=9 * 24 * 60)
 
     @property
     def max_runtime_s(self) -> int:

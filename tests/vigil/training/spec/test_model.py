@@ -61,6 +61,7 @@ def test_a_missing_spec_is_answered_with_the_nearest_one() -> None:
         ("algorithm", {"image": None}, "give image and version, or image_uri"),
         ("training", {"instance_type": "m5.large"}, "training.instance_type"),
         ("training", {"max_runtime_min": 0}, "training.max_runtime_min"),
+        ("evaluation", {"max_runtime_min": 12_961}, "evaluation.max_runtime_min"),
         ("gates", {"min_coverage": 0.99, "max_coverage": 0.9}, "swap them"),
         ("gates", {"min_coverage": 0.999}, "above band.coverage"),
         (
