@@ -2,7 +2,11 @@
 
 Rows become visible when their transaction commits, not in the order of their times, so the last `settle_s`
 seconds are read again each time; the identity of events makes that harmless. Complete it is up to the
-database's own clock minus `settle_s`.
+database's own clock minus `settle_s`: that is the moment at which rows have settled.
+
+It reads page after page. From the first page on that ends behind the settled moment of its reading, the
+position notes that moment, and the last page goes back to it: whatever committed meanwhile is found, and
+stamps that lie in the future hold nothing up.
 """
 
 from __future__ import annotations
@@ -40,19 +44,21 @@ class Table:
         Raises:
             DatabaseError: the database cannot be reached, or the table cannot be read as it is described.
         """
-        arrived = datetime.fromisoformat(position["arrived"]) if position else _BEGINNING
-        event_id = position["event_id"] if position else None
+        position = position or {"arrived": _BEGINNING.isoformat(), "event_id": None}
+        clock, rows = self._read(datetime.fromisoformat(position["arrived"]), position["event_id"])
         settle = timedelta(seconds=self.options.settle_s)
-        clock, rows = self._read(arrived, event_id)
+        settled = _settled(position, clock - settle)
         events = [row for row in map(_event, rows) if row]
         more = len(rows) == EVENTS_PER_BATCH
         if more:
             *_, last_id, last_arrived = rows[-1]
-            watermark = last_arrived - settle
+            watermark = min(last_arrived - settle, settled)
             following = {"arrived": last_arrived.isoformat(), "event_id": last_id}
+            if last_arrived > settled:
+                following["settled"] = settled.isoformat()
         else:
-            watermark = clock - settle
-            following = {"arrived": max(arrived, watermark).isoformat(), "event_id": None}
+            watermark = settled
+            following = {"arrived": settled.isoformat(), "event_id": None}
         return Batch(
             events=Events.of(events),
             position=following,
@@ -87,6 +93,15 @@ class Table:
             event_id=_quoted(options.id_column),
             arrived=_quoted(options.arrived_column or options.time_column),
         )
+
+
+def _settled(position: Position, settled: datetime) -> datetime:
+    """Return the moment to go back to: what the position noted on an earlier page, or else `settled`.
+
+    It is a full second, as stamps may be: a row's may be that much older than the row.
+    """
+    noted = position.get("settled")
+    return datetime.fromisoformat(noted) if noted else settled.replace(microsecond=0)
 
 
 def _quoted(identifier: str) -> str:

@@ -71,7 +71,7 @@ def test_rows_become_events_and_the_watermark_is_the_databases_clock_minus_settl
         ("orders", now - timedelta(hours=1), "1")
     ]
     assert batch.watermark is not None
-    assert timedelta(0) <= batch.watermark - (now - timedelta(seconds=30)) < timedelta(seconds=20)
+    assert timedelta(seconds=-1) <= batch.watermark - (now - timedelta(seconds=30)) < timedelta(seconds=20)
     assert not batch.more
 
 
@@ -120,6 +120,87 @@ def test_a_row_is_never_skipped_however_the_pages_fall(
         seen |= {event_id for _, _, event_id in batch.events.rows()}
         position, more = batch.position, batch.more
     assert len(seen) == 11
+
+
+def test_a_row_that_commits_after_full_pages_of_younger_ones_were_taken_is_found(
+    shop: Connection[Any],
+    blank_database: Database,
+    database: Database,
+    settings: Settings,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 2)
+    now = clock(shop)
+    with connected(blank_database) as slow:
+        sell(slow, (1, "orders", now, now - timedelta(seconds=20)))
+        sell(shop, *((n, "orders", now, now - timedelta(seconds=12 - n)) for n in range(2, 9)))
+        shop.commit()
+        table = source(blank_database)
+        collect(database, [table], settings, now)
+        assert rows("SELECT COUNT(*) FROM events") == [(7,)]
+        slow.commit()
+    collect(database, [table], settings, now)
+    assert rows("SELECT COUNT(*) FROM events WHERE event_id = '1'") == [(1,)]
+
+
+def test_a_pass_that_was_broken_off_among_unsettled_rows_still_goes_back_to_them(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 2)
+    now = clock(shop)
+    sell(shop, *((n, "orders", now, now - timedelta(seconds=12 - n)) for n in range(2, 7)))
+    shop.commit()
+    broken_off = source(blank_database).take(None, NOW)
+    assert broken_off.more
+    assert broken_off.watermark is not None
+    assert broken_off.watermark < now - timedelta(seconds=29)
+    sell(shop, (1, "orders", now, now - timedelta(seconds=20)))
+    shop.commit()
+    batch, seen = broken_off, set()
+    for _ in range(6):
+        batch = source(blank_database).take(batch.position, NOW)
+        seen |= {event_id for _, _, event_id in batch.events.rows()}
+    assert seen == set("123456")
+
+
+def test_stamps_of_the_future_hold_up_no_row_that_comes_after_them(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 2)
+    now = clock(shop)
+    sell(shop, *((n, "orders", now, now + timedelta(days=n)) for n in range(2, 6)))
+    shop.commit()
+    position, more = None, True
+    while more:
+        batch = source(blank_database).take(position, NOW)
+        position, more = batch.position, batch.more
+    sell(shop, (1, "orders", now, now))
+    shop.commit()
+    batch = source(blank_database).take(position, NOW)
+    assert "1" in {event_id for _, _, event_id in batch.events.rows()}
+
+
+def test_rows_without_an_id_hide_none_that_arrived_with_them(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 2)
+    arrived = clock(shop) - timedelta(minutes=10)
+    with shop.cursor() as cursor:
+        cursor.execute("CREATE TABLE tills LIKE sales")
+        cursor.execute("ALTER TABLE tills DROP PRIMARY KEY, MODIFY sale INT NULL")
+        cursor.executemany(
+            "INSERT INTO tills VALUES (%s, 'orders', %s, %s)",
+            [(sale, arrived, arrived) for sale in (None, None, 1, 2, 3)],
+        )
+    shop.commit()
+    table = source(blank_database, table="blank.tills")
+    position, seen = None, set()
+    for _ in range(4):
+        batch = table.take(position, NOW)
+        position = batch.position
+        seen |= {event_id for _, _, event_id in batch.events.rows()}
+    assert seen == {"1", "2", "3"}
 
 
 def test_a_table_of_one_series_needs_no_column_for_it(
