@@ -4,10 +4,14 @@ A message is a JSON object `{"series", "occurred_at", "event_id"}`, the time in 
 array of such objects. It is deleted once its events are stored. One that is malformed, or names a series of
 another source, is left alone, so that the queue's redrive policy moves it to the dead-letter queue.
 
-What its watermark promises: when the queue was found empty, everything sent until then has been taken, so
-events are complete up to that moment minus `delay_s`. While more is waiting, the oldest message of the batch
-stands in for that moment; SQS delivers nearly in order, and what comes after it all the same is late, and
-counted as late events are.
+A take ends well before its messages become visible again, and with what was sent before the run began: a
+queue with steady traffic is never empty.
+
+What its watermark promises: when everything sent until a moment has been taken, events are complete up to
+that moment minus `delay_s`. While more is waiting, the oldest message of the batch stands in for that
+moment; SQS delivers nearly in order, and what comes after it all the same is late, and counted as late
+events are. While messages are in flight that nobody deleted, be it that a collector was killed or that they
+are left alone, the watermark trails, so that an empty queue is not taken for a silent one.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,6 +37,11 @@ MESSAGES_PER_BATCH = 2_000
 BYTES_PER_BATCH = 8 * 1024 * 1024
 _MESSAGES_PER_CALL = 10
 _WAIT_S = 1
+TAKE_S = 20
+"""After so many seconds a take ends; what is left of `_HIDDEN_S` is for storing and deleting."""
+_HIDDEN_S = 60
+# A message in flight was received since it was hidden, and had waited no longer than that before.
+_TRAIL = timedelta(seconds=2 * _HIDDEN_S)
 
 
 @dataclass(frozen=True)
@@ -60,42 +70,59 @@ class Queue:
         Raises:
             CloudError: the queue cannot be read.
         """
-        messages, drained = self._receive()
+        # Before anything is received: then those in flight are others'.
+        in_flight = self._in_flight()
+        messages, drained = self._receive(now)
         rows: list[Row] = []
         taken: list[_Message] = []
+        reached = now - _TRAIL if in_flight else now
         for message in messages:
             events = events_of(message["Body"])
             if events is not None:
                 rows.extend(events)
                 taken.append(_Message(message["ReceiptHandle"], frozenset(series for series, _, _ in events)))
-        reached = now if drained else min(_sent_at(message) for message in messages)
+                reached = reached if drained else min(reached, _sent_at(message))
         return Batch(
             events=Events.of(rows),
             position={},
-            watermark=min(now, reached) - timedelta(seconds=self.options.delay_s),
+            # Where nothing but malformed messages came, and more is waiting, nothing is known.
+            watermark=reached - timedelta(seconds=self.options.delay_s) if drained or taken else None,
             more=not drained,
             malformed=len(messages) - len(taken),
             acknowledge=partial(self._delete, taken),
         )
 
-    def _receive(self) -> tuple[list[dict[str, Any]], bool]:
+    def _in_flight(self) -> bool:
+        """Tell whether messages were received and are not deleted."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        try:
+            answer = self.client.get_queue_attributes(QueueUrl=self.options.queue_url, AttributeNames=[name])
+        except (ClientError, BotoCoreError) as error:
+            raise self._unreachable(error) from error
+        return int(answer["Attributes"][name]) > 0
+
+    def _receive(self, now: datetime) -> tuple[list[dict[str, Any]], bool]:
+        """Return messages, and whether all that were sent before `now` have been taken."""
         messages: list[dict[str, Any]] = []
         size = 0
-        while len(messages) < MESSAGES_PER_BATCH and size < BYTES_PER_BATCH:
+        ends = monotonic() + TAKE_S
+        while len(messages) < MESSAGES_PER_BATCH and size < BYTES_PER_BATCH and monotonic() < ends:
             try:
                 answer = self.client.receive_message(
                     QueueUrl=self.options.queue_url,
                     MaxNumberOfMessages=_MESSAGES_PER_CALL,
                     # A short poll asks only some of SQS's servers and may call a full queue empty.
                     WaitTimeSeconds=_WAIT_S,
+                    VisibilityTimeout=_HIDDEN_S,
                     MessageSystemAttributeNames=["SentTimestamp"],
                 )
             except (ClientError, BotoCoreError) as error:
                 raise self._unreachable(error) from error
             received = answer.get("Messages", [])
-            if not received:
-                return messages, True
             messages.extend(received)
+            # True for an empty answer, too. Not any, but all: SQS delivers nearly in order.
+            if all(_sent_at(message) >= now for message in received):
+                return messages, True
             size += sum(len(message["Body"]) for message in received)
         return messages, False
 
@@ -115,7 +142,8 @@ class Queue:
     def _unreachable(self, error: Exception) -> CloudError:
         return CloudError(
             f"The queue {self.options.queue_url} of the source {self.name} cannot be read ({error}): check "
-            "queue_url in the pipeline settings and the role's sqs:ReceiveMessage and sqs:DeleteMessage."
+            "queue_url in the pipeline settings and the role's sqs:ReceiveMessage, sqs:DeleteMessage and "
+            "sqs:GetQueueAttributes."
         )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -58,7 +59,7 @@ def test_messages_are_stored_counted_and_then_deleted(
     occurred_at = f"{now.isoformat()}Z"
     events = [{"series": "orders", "occurred_at": occurred_at, "event_id": str(n)} for n in range(12)]
     send(aws, queue_url, *events[:11], [events[11], {**events[0], "event_id": "x"}])
-    outcome = collect(database, [source(aws, queue_url)], settings, now)
+    outcome = collect(database, [source(aws, queue_url)], settings, present())
     assert (outcome.ingested, outcome.malformed) == (13, 0)
     assert rows("SELECT SUM(observed) FROM window_counts") == [(13,)]
     assert waiting(aws, queue_url) == 0
@@ -87,7 +88,7 @@ def test_a_malformed_message_is_counted_and_left_for_the_dead_letter_queue(
 ) -> None:
     now = present()
     send(aws, queue_url, {**GOOD, "occurred_at": f"{now.isoformat()}Z"}, "no json")
-    outcome = collect(database, [source(aws, queue_url)], settings, now)
+    outcome = collect(database, [source(aws, queue_url)], settings, present())
     assert (outcome.ingested, outcome.malformed) == (1, 1)
     assert waiting(aws, queue_url) == 1
 
@@ -102,7 +103,7 @@ def test_a_message_that_names_another_sources_series_is_counted_and_left_for_the
     claimed = {**GOOD, "occurred_at": f"{now.isoformat()}Z"}
     own = [{**claimed, "series": "clicks", "event_id": name} for name in "bcd"]
     send(aws, queue_url, own[0], claimed, [claimed, own[1]], own[2])
-    outcome = collect(database, [source(aws, queue_url)], settings, now)
+    outcome = collect(database, [source(aws, queue_url)], settings, present())
     assert (outcome.ingested, outcome.foreign, outcome.malformed) == (3, 2, 0)
     assert rows("SELECT series, observed FROM window_counts ORDER BY series") == [
         ("clicks", 3),
@@ -120,7 +121,7 @@ def test_no_time_that_a_message_can_tell_stops_the_collector(
     good = {**GOOD, "occurred_at": f"{now.isoformat()}Z"}
     send(aws, queue_url, good, {**GOOD, "series": "strange", "occurred_at": occurred_at})
     for _ in range(2):
-        outcome = collect(database, [source(aws, queue_url)], settings, now)
+        outcome = collect(database, [source(aws, queue_url)], settings, present())
         assert outcome.malformed == 0
     assert waiting(aws, queue_url) == 0
 
@@ -134,6 +135,61 @@ def test_large_messages_are_taken_a_few_at_a_time(
     batch = source(aws, queue_url).take(None, present())
     assert len(batch.events) == 10
     assert batch.more
+
+
+class BusyClient:
+    """A client of SQS; while it receives, somebody sends."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._client = aws.client("sqs")
+
+    def receive_message(self, **options: Any) -> Any:
+        self._client.send_message(QueueUrl=options["QueueUrl"], MessageBody=json.dumps(GOOD))
+        return self._client.receive_message(**options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_a_queue_that_never_runs_dry_is_taken_up_to_the_beginning_of_the_run(
+    aws: Aws, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MESSAGES_PER_BATCH", 50)
+    send(aws, queue_url, *[GOOD] * 12)
+    now = present()
+    busy = Queue(source(aws, queue_url).options, BusyClient(aws))
+    batch = busy.take(None, now)
+    assert 12 <= len(batch.events) < 20
+    assert (batch.watermark, batch.more) == (now, False)
+
+
+def test_a_take_ends_before_its_messages_become_visible_again(
+    aws: Aws, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(step=queues.TAKE_S - 1)
+    monkeypatch.setattr(queues, "monotonic", lambda: next(seconds))
+    send(aws, queue_url, *[GOOD] * 12)
+    batch = source(aws, queue_url).take(None, present())
+    assert len(batch.events) == 10
+    assert batch.more
+
+
+def test_messages_that_a_killed_collector_holds_keep_the_watermark_back(aws: Aws, queue_url: str) -> None:
+    send(aws, queue_url, GOOD)
+    source(aws, queue_url).take(None, present())
+    now = present()
+    batch = source(aws, queue_url).take(None, now)
+    assert (len(batch.events), batch.more) == (0, False)
+    assert batch.watermark == now - timedelta(minutes=2)
+
+
+def test_malformed_messages_alone_tell_nothing_of_the_watermark(
+    aws: Aws, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "MESSAGES_PER_BATCH", 1)
+    send(aws, queue_url, "no json")
+    batch = source(aws, queue_url).take(None, present())
+    assert (batch.more, batch.malformed, batch.watermark) == (True, 1, None)
 
 
 def test_a_queue_that_is_missing_is_named_with_the_way_out(aws: Aws, queue_url: str) -> None:
