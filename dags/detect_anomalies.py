@@ -8,13 +8,20 @@ stand in the pipeline file. Until a model has been released, windows are counted
 
 **When a run fails**, the next one goes on where it stopped: events and the position of their source move in
 one transaction, a verdict is written together with its incident and its alert, and an alert stays in the
-outbox until SNS has taken it. Nothing needs to be cleared or run again.
+outbox until SNS has taken it. Nothing needs to be cleared or run again. No step and no source waits for
+another's success: everything else was done, and the message says all that failed.
+
+**When there is much to do**, sources take turns for three minutes, windows are judged for three, the oldest
+first, and the next run goes on with the rest: the outcome names the sources that have more under
+`collected.unfinished`, and `judged.unfinished` says whether windows are left. Alerts that wait go out before
+anything else.
 
 | it says | do |
 |---|---|
 | a source cannot be read | mend the source; the others were taken all the same |
 | events name series of other sources | only they were refused; find their sender, and correct it |
 | the endpoint does not answer | look at `retrain_weekly` and at the endpoint; windows wait |
+| a queue's windows come minutes late | messages are in flight that nobody deletes: look for malformed ones |
 | SNS refuses | mend the topic or its permissions; the alerts go out with the next run |
 """
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from time import monotonic
 
-from pymysql.connections import Connection
 from structlog.contextvars import bound_contextvars
 
 from vigil.database import Database, connected, in_transaction
 from vigil.detection.counting.ingesting import IngestOutcome, ingest, stored_position
 from vigil.detection.counting.retention import keep_partitions
-from vigil.detection.counting.windows import count_windows
+from vigil.detection.counting.windows import CountOutcome, count_windows
 from vigil.detection.sources import Source
-from vigil.errors import VigilError
 from vigil.settings import Settings
-
-_BATCHES_PER_RUN = 1_000
-"""A source that never runs dry must not keep the others waiting for ever."""
+from vigil.steps import Steps
 
 _SERIES_TOLD = 5
 
@@ -63,76 +61,105 @@ class CollectOutcome(SourceOutcome):
         recounted: windows that were dirty.
         changed: those among them whose count was new or another than before.
         filled: windows that were found empty.
+        unfinished: sources that have more, which is left to the next run.
     """
 
     recounted: int = 0
     changed: int = 0
     filled: int = 0
+    unfinished: tuple[str, ...] = ()
 
 
 def collect(
-    database: Database, sources: Sequence[Source], settings: Settings, now: datetime
+    database: Database,
+    sources: Sequence[Source],
+    settings: Settings,
+    now: datetime,
+    until: float = math.inf,
 ) -> CollectOutcome:
     """Take from every source what it has, then recount dirty windows and fill in empty ones.
 
-    A source that fails does not keep the others from being taken and counted.
+    No source and no step waits for another's success.
+
+    Args:
+        database: where events and counts lie.
+        sources: each is asked at least once, whatever the time.
+        settings: say what is kept, and for how long.
+        now: the present time.
+        until: what is left when the monotonic clock shows so much is left to the next run.
 
     Raises:
-        VigilError: a source failed; raised at the end, the first one if several did.
+        VigilError: something failed; raised at the end, and says what each failure said.
     """
-    keep_partitions(database, settings.event_retention, now)
-    failures: list[VigilError] = []
-    total = SourceOutcome()
-    with connected(database) as connection:
-        for source in sources:
-            with bound_contextvars(source=source.name):
-                try:
-                    total += _take_all(connection, source, settings, now)
-                except VigilError as failure:
-                    log.error("The source %s failed: %s", source.name, failure)
-                    connection.rollback()
-                    failures.append(failure)
-    counted = count_windows(database, settings, now)
+    steps = Steps()
+    with steps.step("Keeping the partitions of the events"):
+        keep_partitions(database, settings.event_retention, now)
+    taken, unfinished = _take_in_turns(database, sources, settings, now, until, steps)
+    counted = CountOutcome(0, 0, 0)
+    with steps.step("Counting the windows"):
+        counted = count_windows(database, settings, now)
     log.info(
         "Counted %d windows, %d of them changed; %d were empty",
         counted.recounted,
         counted.changed,
         counted.filled,
     )
-    if failures:
-        raise failures[0]
-    return CollectOutcome(**vars(total), **vars(counted))
+    steps.tell()
+    return CollectOutcome(**vars(taken), **vars(counted), unfinished=unfinished)
 
 
-def _take_all(
-    connection: Connection[Any], source: Source, settings: Settings, now: datetime
-) -> SourceOutcome:
-    """Take batch after batch until the source has no more."""
+def _take_in_turns(
+    database: Database,
+    sources: Sequence[Source],
+    settings: Settings,
+    now: datetime,
+    until: float,
+    steps: Steps,
+) -> tuple[SourceOutcome, tuple[str, ...]]:
+    """Take a batch of each source in turn until none has more or the time is over; say who has more."""
     total = SourceOutcome()
-    for _ in range(_BATCHES_PER_RUN):
+    waiting = deque(sources)
+    turns = 0
+    while waiting and (turns < len(sources) or monotonic() < until):
+        turns += 1
+        source = waiting.popleft()
+        with bound_contextvars(source=source.name), steps.step(f"The source {source.name}"):
+            outcome, more = _take(database, source, settings, now)
+            total += outcome
+            if more:
+                waiting.append(source)
+    unfinished = tuple(source.name for source in waiting)
+    if unfinished:
+        log.warning("The time is over, and the next run goes on with %s", ", ".join(unfinished))
+    return total, unfinished
+
+
+def _take(
+    database: Database, source: Source, settings: Settings, now: datetime
+) -> tuple[SourceOutcome, bool]:
+    """Take and store a batch; return what became of it, and whether there is more."""
+    with connected(database) as connection:
         position = in_transaction(connection, lambda cursor: stored_position(cursor, source.name))
         batch = source.take(position, now)
         outcome = ingest(connection, source.name, batch, position, settings, now)
-        if outcome.overtaken:
-            log.info("Another collector was faster at the source %s", source.name)
-            continue
-        batch.acknowledge(outcome.foreign_series)
-        total += SourceOutcome(
-            outcome.ingested, outcome.duplicates, outcome.too_late, batch.malformed, outcome.foreign
-        )
-        _tell(source.name, total, batch.malformed, outcome)
-        if not batch.more:
-            return total
-    return total
+    if outcome.overtaken:
+        log.info("Another collector was faster at the source %s", source.name)
+        return SourceOutcome(), True
+    batch.acknowledge(outcome.foreign_series)
+    _tell(source.name, batch.malformed, outcome)
+    taken = SourceOutcome(
+        outcome.ingested, outcome.duplicates, outcome.too_late, batch.malformed, outcome.foreign
+    )
+    return taken, batch.more
 
 
-def _tell(source: str, total: SourceOutcome, malformed: int, outcome: IngestOutcome) -> None:
+def _tell(source: str, malformed: int, outcome: IngestOutcome) -> None:
     log.info(
         "%s: %d events ingested, %d known already, %d too late",
         source,
-        total.ingested,
-        total.duplicates,
-        total.too_late,
+        outcome.ingested,
+        outcome.duplicates,
+        outcome.too_late,
     )
     if malformed:
         log.warning("%s: %d messages or rows are no events and were left where they are", source, malformed)

@@ -9,10 +9,12 @@ day, the statistics that the day is judged by are drawn. The endpoint is asked w
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,7 @@ class JudgeOutcome:
         opened: incidents whose opening was told, and sources that fell silent.
         closed: incidents whose end was told, and sources that speak again.
         alerts: messages put into the outbox.
+        unfinished: windows are due that are left to the next run.
     """
 
     model_version: str | None
@@ -66,10 +69,16 @@ class JudgeOutcome:
     opened: int = 0
     closed: int = 0
     alerts: int = 0
+    unfinished: bool = False
 
 
 def judge_due_windows(
-    database: Database, predictor_of: PredictorOf, pipeline: Pipeline, settings: Settings, now: datetime
+    database: Database,
+    predictor_of: PredictorOf,
+    pipeline: Pipeline,
+    settings: Settings,
+    now: datetime,
+    until: float = math.inf,
 ) -> JudgeOutcome:
     """Judge every window that is due, and see whether sources are silent.
 
@@ -79,11 +88,13 @@ def judge_due_windows(
         pipeline: names the model and the sources.
         settings: say how long a window stays open.
         now: the present time.
+        until: what is due when the monotonic clock shows so much is left to the next run, but for the oldest.
 
     Raises:
         CloudError: the endpoint gave no usable answer; the marks stay.
     """
     with connected(database) as connection:
+        due: list[Count] = []
         link = settings.alert_link
         watch = partial(watch_sources, pipeline=pipeline, now=now, link=link)
         silence = in_transaction(connection, watch)
@@ -93,7 +104,7 @@ def judge_due_windows(
         if serving:
             predictor, rule = predictor_of(serving.endpoint), pipeline.rule.to_rule()
             due = _due(connection, settings, now)
-            while due:
+            while due and (not steps or monotonic() < until):
                 keep_statistics(connection, midnight(due[0].window_start), at_most=_SERIES_DRAWN)
                 features = _features_of(connection, due)
                 verdicts, called = judge(connection, due, features, predictor, rule, serving)
@@ -116,6 +127,7 @@ def judge_due_windows(
         opened=sum(step.opened for step in steps) + silence.silent,
         closed=sum(step.closed for step in steps) + silence.speaking,
         alerts=sum(step.alerts for step in steps) + silence.alerts,
+        unfinished=bool(due),
     )
     log.info("Judged: %s", outcome)
     return outcome

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -27,50 +27,57 @@ if TYPE_CHECKING:
 _BACKFILL = "backfill"
 # So long the last windows of an interval take to be collected and counted, once they are closed.
 _COUNTED_AFTER = timedelta(minutes=10)
+# Together well below the ten minutes of a task: counting and relaying take time of their own.
+_COLLECT_S = 180
+_JUDGE_S = 180
 
 
 class DetectAnomaliesOperator(BaseOperator):
     """Take new events, count them, judge the windows that have closed, and publish alerts.
 
-    The three steps do not wait for each other's success: what one cannot do is told at the end, and the next
-    run goes on with it.
+    The steps do not wait for each other's success: what one cannot do is told at the end, and the next run
+    goes on with it. Nor do they wait for each other's end: what would take too long is left to the next run,
+    and alerts that an earlier one left are published before anything else.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Return what each step did.
 
         Raises:
-            VigilError: a step failed; the message holds what each of them said.
+            VigilError: a step failed; raised at the end, and says what each failure said.
         """
         from vigil.detection.collecting import collect
         from vigil.detection.judging import judge_due_windows
         from vigil.detection.outbox import relay
         from vigil.detection.pipeline import load_pipeline
         from vigil.detection.sources.opening import open_sources
-        from vigil.errors import VigilError
+        from vigil.steps import Steps
         from vigil.windows import now
 
         settings = load_settings()
         database, aws = open_database(settings), open_aws(settings)
+        relay_now = partial(relay, database, aws.client("sns"), settings.alert_topic_arn)
+        outcomes: dict[str, Any] = {}
+        steps = Steps()
+        with steps.step("Relaying the alerts of earlier runs"):
+            outcomes["relayed_before"] = asdict(relay_now(now()))
         pipeline = load_pipeline(settings.pipeline_file)
         sources = open_sources(pipeline, partial(open_connection, settings), aws.client)
-        steps: dict[str, Callable[[], Any]] = {
-            "collected": lambda: collect(database, sources, settings, now()),
-            "judged": lambda: judge_due_windows(database, predictor_of(aws), pipeline, settings, now()),
-            "relayed": lambda: relay(database, aws.client("sns"), settings.alert_topic_arn, now()),
-        }
-        outcomes: dict[str, Any] = {}
-        failures: list[VigilError] = []
-        for name, step in steps.items():
-            try:
-                outcomes[name] = asdict(step())
-            except VigilError as failure:
-                self.log.error("%s", failure)
-                failures.append(failure)
-        # Notices of trainings and releases that SNS did not take when they were written.
-        publish_what_waits(settings, aws)
-        if failures:
-            raise VigilError(" ".join(map(str, failures))) from failures[0]
+        with steps.step("Collecting"):
+            collected = collect(database, sources, settings, now(), monotonic() + _COLLECT_S)
+            # As JSON has it: a tuple would be wrapped.
+            outcomes["collected"] = asdict(collected) | {"unfinished": list(collected.unfinished)}
+        with steps.step("Judging"):
+            predictor = predictor_of(aws)
+            until = monotonic() + _JUDGE_S
+            judged = judge_due_windows(database, predictor, pipeline, settings, now(), until)
+            outcomes["judged"] = asdict(judged)
+        with steps.step("Relaying the alerts"):
+            outcomes["relayed"] = asdict(relay_now(now()))
+        with steps.step("Publishing the notices"):
+            # Of trainings and releases, which SNS did not take when they were written.
+            publish_what_waits(settings, aws)
+        steps.tell()
         return outcomes
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,24 @@ def test_a_window_is_judged_once_against_the_band_on_both_sides(
     assert judge().judged == 0
     bounds = rows("SELECT DISTINCT model_version, expected, lower_bound, upper_bound FROM predictions")
     assert bounds == [(VERSION, 20.0, pytest.approx(lower), pytest.approx(upper))]
+
+
+def test_what_is_due_when_the_time_is_over_is_left_to_the_next_run(
+    database: Database,
+    pipeline: Pipeline,
+    settings: Settings,
+    counted: Counted,
+    released: Callable[..., str],
+) -> None:
+    released()
+    counted("orders", [20] * 24, first=YESTERDAY_EVENING, live_from=YESTERDAY_EVENING)
+    judge = partial(judge_due_windows, database, always(Expecting(20)), pipeline, settings, LATER)
+    outcomes = [judge(until=0.0), judge(until=0.0), judge()]
+    assert [(outcome.judged, outcome.unfinished) for outcome in outcomes] == [
+        (12, True),
+        (12, False),
+        (0, False),
+    ]
 
 
 def test_only_closed_windows_are_judged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from vigil.database import Database
@@ -28,7 +29,7 @@ def open_sources(
 
     Args:
         pipeline: the settings.
-        database_of: gives the database of a connection; asked for sources of the kind table only.
+        database_of: gives the database of a connection; asked when a source of the kind table is.
         client_of: gives the boto3 client of a service; asked for sources of the kind sqs only.
     """
     return [_open(options, database_of, client_of) for options in pipeline.sources]
@@ -43,6 +44,6 @@ def _open(
         case ReplayOptions():
             return Replay(options)
         case TableOptions():
-            return Table(options, database_of(options.connection))
+            return Table(options, partial(database_of, options.connection))
         case QueueOptions():
             return Queue(options, client_of("sqs"))

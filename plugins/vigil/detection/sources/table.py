@@ -11,7 +11,8 @@ stamps that lie in the future hold nothing up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,8 @@ from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position, SeriesSta
 from vigil.errors import DatabaseError
 
 _BEGINNING = datetime(1970, 1, 1)
+# A page takes a second by an index; what takes longer than this would keep the other sources waiting.
+_READ_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Table:
     """Gives the rows that arrived after the position."""
 
     options: TableOptions
-    database: Database
+    open_database: Callable[[], Database]
 
     @property
     def name(self) -> str:
@@ -69,7 +72,9 @@ class Table:
         )
 
     def _read(self, arrived: datetime, event_id: Any) -> tuple[datetime, list[tuple[Any, ...]]]:
-        with connected(self.database) as connection, connection.cursor() as cursor:
+        database = self.open_database()
+        in_time = replace(database, read_timeout_s=min(_READ_TIMEOUT_S, database.read_timeout_s))
+        with connected(in_time) as connection, connection.cursor() as cursor:
             # Before the rows: what commits between the two is read next time.
             cursor.execute("SELECT UTC_TIMESTAMP(6)")
             ((clock,),) = cursor.fetchall()

@@ -45,7 +45,7 @@ def source(database: Database, **changes: Any) -> Table:
         "settle_s": 30,
         **changes,
     }
-    return Table(TableOptions.model_validate(options), database)
+    return Table(TableOptions.model_validate(options), lambda: database)
 
 
 def clock(shop: Connection[Any]) -> datetime:
