@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pymysql
@@ -22,7 +23,7 @@ from vigil.database import Database, connected, statement
 from vigil.detection.events import Events, Row, event_id_of, is_series_name
 from vigil.detection.pipeline import TableOptions
 from vigil.detection.sources import EVENTS_PER_BATCH, Batch, Position, SeriesState
-from vigil.errors import DatabaseError
+from vigil.errors import DatabaseError, DataError
 
 _BEGINNING = datetime(1970, 1, 1)
 # A page takes a second by an index; what takes longer than this would keep the other sources waiting.
@@ -48,7 +49,7 @@ class Table:
             DatabaseError: the database cannot be reached, or the table cannot be read as it is described.
         """
         position = position or {"arrived": _BEGINNING.isoformat(), "event_id": None}
-        clock, rows = self._read(datetime.fromisoformat(position["arrived"]), position["event_id"])
+        clock, rows = self._read(datetime.fromisoformat(position["arrived"]), _recalled(position["event_id"]))
         settle = timedelta(seconds=self.options.settle_s)
         settled = _settled(position, clock - settle)
         events = [row for row in map(_event, rows) if row]
@@ -56,7 +57,7 @@ class Table:
         if more:
             *_, last_id, last_arrived = rows[-1]
             watermark = min(last_arrived - settle, settled)
-            following = {"arrived": last_arrived.isoformat(), "event_id": last_id}
+            following = {"arrived": last_arrived.isoformat(), "event_id": self._noted(last_id)}
             if last_arrived > settled:
                 following["settled"] = settled.isoformat()
         else:
@@ -88,6 +89,24 @@ class Table:
                 ) from error
             return clock, list(cursor.fetchall())
 
+    def _noted(self, event_id: object) -> object:
+        """Return an id as the position, which is JSON, holds it.
+
+        Raises:
+            DataError: it is of a type that no position can hold.
+        """
+        match event_id:
+            case None | str() | int() | float():
+                return event_id
+            case bytes():
+                return {"binary": event_id.hex()}
+            case Decimal():
+                return {"decimal": str(event_id)}
+        raise DataError(
+            f"The source {self.name} cannot go on behind the {self.options.id_column} {event_id!r} of the "
+            f"table {self.options.table}: name an id_column that holds numbers, text or binary strings."
+        )
+
     def _query(self) -> str:
         """Put the names into the query; the pipeline settings let nothing but plain identifiers through."""
         options = self.options
@@ -109,6 +128,16 @@ def _settled(position: Position, settled: datetime) -> datetime:
     return datetime.fromisoformat(noted) if noted else settled.replace(microsecond=0)
 
 
+def _recalled(noted: Any) -> Any:
+    """Return the id that a position holds."""
+    match noted:
+        case {"binary": text}:
+            return bytes.fromhex(text)
+        case {"decimal": text}:
+            return Decimal(text)
+    return noted
+
+
 def _quoted(identifier: str) -> str:
     return ".".join(f"`{part}`" for part in identifier.split("."))
 
@@ -116,7 +145,8 @@ def _quoted(identifier: str) -> str:
 def _event(row: tuple[Any, ...]) -> Row | None:
     """Return a row as an event, or None if it is none."""
     series, occurred_at, given_id, _ = row
-    event_id = None if given_id is None else event_id_of(str(given_id))
+    text = given_id.hex() if isinstance(given_id, bytes) else str(given_id)
+    event_id = None if given_id is None else event_id_of(text)
     if event_id is None or not is_series_name(series) or not isinstance(occurred_at, datetime):
         return None
     return series, occurred_at, event_id

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -181,6 +182,17 @@ def test_stamps_of_the_future_hold_up_no_row_that_comes_after_them(
     assert "1" in {event_id for _, _, event_id in batch.events.rows()}
 
 
+def test_a_stamp_that_was_cut_to_the_second_is_not_older_than_the_position(
+    shop: Connection[Any], blank_database: Database
+) -> None:
+    now = clock(shop)
+    first = source(blank_database).take(None, NOW)
+    cut = datetime.fromisoformat(first.position["arrived"]).replace(microsecond=0)
+    sell(shop, (1, "orders", now, cut))
+    shop.commit()
+    assert len(source(blank_database).take(first.position, NOW).events) == 1
+
+
 def test_rows_without_an_id_hide_none_that_arrived_with_them(
     shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +213,49 @@ def test_rows_without_an_id_hide_none_that_arrived_with_them(
         position = batch.position
         seen |= {event_id for _, _, event_id in batch.events.rows()}
     assert seen == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("column", "ids"),
+    [
+        ("BINARY(16)", [bytes([n] * 16) for n in (1, 39, 92, 255)]),
+        ("DECIMAL(30, 1)", [Decimal(f"9007199254740993000{n}.5") for n in range(4)]),
+        ("VARCHAR(20)", ["a", "B", "it's", "é"]),
+    ],
+)
+def test_ids_of_any_type_tell_where_a_page_ended(
+    shop: Connection[Any],
+    blank_database: Database,
+    database: Database,
+    settings: Settings,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    column: str,
+    ids: list[Any],
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 1)
+    arrived = clock(shop) - timedelta(minutes=10)
+    with shop.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE sales MODIFY sale {column}")
+        cursor.executemany(
+            "INSERT INTO sales VALUES (%s, 'orders', %s, %s)", [(sale, arrived, arrived) for sale in ids]
+        )
+    shop.commit()
+    outcome = collect(database, [source(blank_database)], settings, arrived + timedelta(minutes=10))
+    assert (outcome.ingested, outcome.duplicates, outcome.malformed) == (4, 0, 0)
+    expected = {sale.hex() if isinstance(sale, bytes) else str(sale) for sale in ids}
+    assert {event_id for (event_id,) in rows("SELECT event_id FROM events")} == expected
+
+
+def test_an_id_that_no_position_holds_is_refused_with_the_way_out(
+    shop: Connection[Any], blank_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "EVENTS_PER_BATCH", 1)
+    now = clock(shop)
+    sell(shop, (1, "orders", now, now))
+    shop.commit()
+    with pytest.raises(DataError, match=r"source shop cannot go on behind the sold_at .*numbers, text or"):
+        source(blank_database, id_column="sold_at").take(None, now)
 
 
 def test_a_table_of_one_series_needs_no_column_for_it(
