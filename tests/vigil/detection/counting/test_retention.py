@@ -9,8 +9,10 @@ import pytest
 from pymysql.connections import Connection
 
 from tests.vigil.detection.doubles import NOW
-from vigil.database import Database
+from vigil.database import Database, connected
+from vigil.detection.counting import retention
 from vigil.detection.counting.retention import dropped_before, keep_partitions
+from vigil.errors import DatabaseError
 from vigil.migrations import migrate
 from vigil.windows import window_of
 
@@ -81,6 +83,22 @@ def test_events_beyond_the_last_week_are_found_again_after_it_was_made(fresh: Da
         with connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM events PARTITION (p20260413)")
             assert cursor.fetchall() == ((1,),)
+
+
+def test_whoever_reads_the_events_for_long_holds_up_nobody_and_is_told_when_no_time_is_left(
+    fresh: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PATIENCE_S", 1)
+    keep_partitions(fresh, KEPT, NOW)
+    names = partitions(fresh)
+    with connected(fresh) as reader, reader.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM events")
+        keep_partitions(fresh, KEPT, NOW + timedelta(weeks=1))
+        assert partitions(fresh) == names
+        with pytest.raises(DatabaseError, match="events is read without a pause"):
+            keep_partitions(fresh, KEPT, NOW + timedelta(weeks=4))
+    keep_partitions(fresh, KEPT, NOW + timedelta(weeks=4))
+    assert partitions(fresh)[-2] == "p20260427"
 
 
 def test_two_at_once_do_the_work_once(fresh: Database) -> None:
