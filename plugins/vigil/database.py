@@ -23,9 +23,11 @@ from vigil.paths import sql_dir
 
 T = TypeVar("T")
 
+# A host that vanishes keeps its locks until the server ends its connection: by default after eight hours.
+_IDLE_S = 900
 # Strict, so that a wrong value is an error and not a warning; the same on every server.
 _SESSION = (
-    "SET SESSION time_zone = '+00:00', group_concat_max_len = 1048576, "
+    f"SET SESSION time_zone = '+00:00', group_concat_max_len = 1048576, wait_timeout = {_IDLE_S}, "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
 )
 _READ_COMMITTED = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
@@ -72,7 +74,7 @@ class Database:
     read_timeout_s: int = 600
 
     def connect(self, cursor_class: type[Cursor] = Cursor, **options: Any) -> Connection[Any]:
-        """Open a connection: UTC, strict, READ COMMITTED, no autocommit.
+        """Open a connection: UTC, strict, READ COMMITTED, no autocommit; the server ends it when it idles.
 
         Raises:
             DatabaseError: the server cannot be reached or trusted, or refuses the login or the schema.

@@ -25,6 +25,12 @@ def count(database: Database) -> int:
         return int(cursor.fetchone()[0])
 
 
+def test_a_session_that_idles_keeps_its_locks_for_a_quarter_of_an_hour_only(database: Database) -> None:
+    with connected(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@session.wait_timeout")
+        assert cursor.fetchone() == (900,)
+
+
 def test_a_session_speaks_utc_and_refuses_what_does_not_fit(database: Database) -> None:
     with connected(database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@session.time_zone")

@@ -110,32 +110,34 @@ def judge_period(
     """
     with connected(database) as connection:
         serving = in_transaction(connection, partial(champion, model=pipeline.model))
-        if serving is None:
-            return BackfillOutcome(None)
-        total = BackfillOutcome(serving.model_version)
-        predictor = predictor_of(serving.endpoint)
-        closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
-        rule = pipeline.rule.to_rule()
-        judging = _PeriodJudge(
-            connection,
-            rule,
-            serving,
-            pipeline.incidents.rules(rule.threshold(serving)),
-            send_alerts,
-            settings.alert_link,
-            now,
-        )
-        for first, last in _steps(start, min(end, closed_before)):
+    if serving is None:
+        return BackfillOutcome(None)
+    total = BackfillOutcome(serving.model_version)
+    predictor = predictor_of(serving.endpoint)
+    closed_before = now - settings.allowed_lateness - WINDOW + timedelta.resolution
+    rule = pipeline.rule.to_rule()
+    judging = _PeriodJudge(
+        database,
+        rule,
+        serving,
+        pipeline.incidents.rules(rule.threshold(serving)),
+        send_alerts,
+        settings.alert_link,
+        now,
+    )
+    for first, last in _steps(start, min(end, closed_before)):
+        with connected(database) as connection:
             keep_statistics(connection, midnight(first))
             histories = _histories(connection, first, last)
-            windows = len(histories) * ((last - first) // WINDOW)
-            # Of windows that nobody judged there are few, whatever the number of series.
-            in_bulk = bulk is not None and not only_unjudged and pipeline.bulk.is_for(windows)
-            asked = bulk(serving) if bulk and in_bulk else predictor
-            for some in _some_at_a_time(histories, _SERIES_PER_JOB if in_bulk else _SERIES_PER_STEP):
-                total = _sum(total, judging.judge(some, asked, first, last, only_unjudged))
-                log.info("Judged %s to %s: %s", first, last, total)
-            if last == midnight(last):
+        windows = len(histories) * ((last - first) // WINDOW)
+        # Of windows that nobody judged there are few, whatever the number of series.
+        in_bulk = bulk is not None and not only_unjudged and pipeline.bulk.is_for(windows)
+        asked = bulk(serving) if bulk and in_bulk else predictor
+        for some in _some_at_a_time(histories, _SERIES_PER_JOB if in_bulk else _SERIES_PER_STEP):
+            total = _sum(total, judging.judge(some, asked, first, last, only_unjudged))
+            log.info("Judged %s to %s: %s", first, last, total)
+        if last == midnight(last):
+            with connected(database) as connection:
                 keep_statistics(connection, last, anew=not only_unjudged)
     return total
 
@@ -178,7 +180,7 @@ def _sum(total: BackfillOutcome, step: BackfillOutcome) -> BackfillOutcome:
 class _PeriodJudge:
     """Judges some series over at most a day."""
 
-    connection: Connection[Any]
+    database: Database
     rule: Rule
     serving: ReleasedModel
     rules: IncidentRules
@@ -194,17 +196,23 @@ class _PeriodJudge:
         end: datetime,
         only_unjudged: bool,
     ) -> BackfillOutcome:
-        """Predict while no lock is held, then write verdicts and incidents in one transaction."""
+        """Predict while no connection is open, then write verdicts and incidents in one transaction.
+
+        A transform job takes longer than the database lets a connection be idle.
+        """
         read = partial(_read, histories=histories, start=start, end=end, only_unjudged=only_unjudged)
-        counts, features = in_transaction(self.connection, read)
-        verdicts, calls = judge(self.connection, counts, features, predictor, self.rule, self.serving)
-        write = partial(self._write, histories=histories, verdicts=verdicts, start=start, end=end)
-        incidents, alerts = in_transaction(self.connection, write)
+        with connected(self.database) as connection:
+            counts, features = in_transaction(connection, read)
+        predictions = predictor.predict(features)
+        with connected(self.database) as connection:
+            verdicts = judge(connection, counts, predictions, self.rule, self.serving)
+            write = partial(self._write, histories=histories, verdicts=verdicts, start=start, end=end)
+            incidents, alerts = in_transaction(connection, write)
         return BackfillOutcome(
             None,
             len(verdicts),
             sum(verdict.is_anomalous for verdict in verdicts),
-            calls,
+            predictions.calls,
             incidents,
             alerts,
         )

@@ -24,7 +24,7 @@ from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.detection.expectations.lookback import epoch_seconds, lookback_by_key
-from vigil.detection.expectations.predicting import Predictions, Predictor, PredictorOf
+from vigil.detection.expectations.predicting import Predictions, PredictorOf
 from vigil.detection.expectations.rules import Rule
 from vigil.detection.expectations.statistics import keep_statistics
 from vigil.detection.pipeline import Pipeline
@@ -107,8 +107,9 @@ def judge_due_windows(
             while due and (not steps or monotonic() < until):
                 keep_statistics(connection, midnight(due[0].window_start), at_most=_SERIES_DRAWN)
                 features = _features_of(connection, due)
-                verdicts, called = judge(connection, due, features, predictor, rule, serving)
-                calls += called
+                predictions = predictor.predict(features)
+                calls += predictions.calls
+                verdicts = judge(connection, due, predictions, rule, serving)
                 record = partial(
                     record_verdicts,
                     verdicts=verdicts,
@@ -159,31 +160,28 @@ def _select_due(cursor: Cursor, newest: datetime, limit: int) -> list[Count]:
 def judge(
     connection: Connection[Any],
     counts: Sequence[Count],
-    features: NDArray[np.float64],
-    predictor: Predictor,
+    predictions: Predictions,
     rule: Rule,
     serving: ReleasedModel,
-) -> tuple[list[Verdict], int]:
-    """Return the verdicts on some windows, and how often the endpoint was invoked; no lock is held.
+) -> list[Verdict]:
+    """Return the verdicts on some windows; no lock is held.
 
     Args:
         connection: an open connection.
         counts: n windows.
-        features: that describe them, shape (n, features).
-        predictor: of the endpoint.
+        predictions: the endpoint's answer about them.
         rule: by which they are judged.
         serving: the champion; while another takes its place, both may answer.
 
     Raises:
-        CloudError: the endpoint gave no usable answer.
+        CloudError: the answer is of a model that nobody released.
     """
-    predictions = predictor.predict(features)
     # Read after the answer: a version has its row before its endpoint can answer with it.
     answered = partial(models_that_answered, model=serving.model, variants=set(predictions.variants))
     released = in_transaction(connection, answered)
     models = _who_answered(predictions, released, serving.endpoint)
     judging = partial(rule.judge, counts=counts, expected=predictions.expected, models=models)
-    return in_transaction(connection, judging), predictions.calls
+    return in_transaction(connection, judging)
 
 
 def _who_answered(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 
 import numpy as np
+import pymysql
 import pytest
 
 from tests.conftest import empty
@@ -59,6 +61,22 @@ def days_of_counts(*anomalous: int, windows: int = 3 * 288) -> list[int]:
 def test_without_a_model_nothing_is_judged(judge: Judge, counted: Counted) -> None:
     counted("orders", [20, 20], first=DAY, live_from=NEVER)
     assert judge() == BackfillOutcome(None)
+
+
+def test_a_transform_job_may_take_longer_than_the_database_keeps_idle_connections(
+    judge: Judge, counted: Counted, released: Callable[..., str], rows: Rows
+) -> None:
+    others = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND db = DATABASE()"
+    released()
+    counted("orders", [20] * 12, first=DAY, live_from=NEVER, retired=True)
+    before = set(rows(others))
+
+    def end_connections() -> None:
+        for (number,) in set(rows(others)) - before:
+            with suppress(pymysql.err.OperationalError):  # it has ended by itself
+                rows(f"KILL {number}")
+
+    assert judge(predictor=Expecting(20, before_answer=end_connections)).judged == 12
 
 
 def test_all_series_are_judged_together_and_the_day_but_for_its_last_windows_at_once(
