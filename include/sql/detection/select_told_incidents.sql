@@ -5,5 +5,6 @@ SELECT series, opened_at, kind, last_anomalous, calm_since, closed_at, severity,
        peak_window, peak_score, peak_extrapolated, peak_observed, peak_expected, alerted, told_worse,
        told_reminders, told_closings, told_corrections, told_goes_on, told_at, told_score, muted_by, cleared_at
 FROM incidents
-WHERE told_at >= %(start)s AND told_at <= %(end)s AND told_goes_on AND kind IN ('high', 'low')
+WHERE told_at >= %(start)s AND told_at <= %(end)s AND told_goes_on AND cleared_at IS NULL
+  AND kind IN ('high', 'low')
 ORDER BY told_at, series

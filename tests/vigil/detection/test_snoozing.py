@@ -99,6 +99,49 @@ def test_an_end_that_fell_into_a_snooze_is_told_after_it(
     assert rows(ALERTS) == [("orders/20260304T1000Z/opened/1",), ("orders/20260304T1000Z/closed/1",)]
 
 
+@pytest.mark.parametrize("opens_again", [False, True])
+def test_a_correction_that_fell_into_a_snooze_is_told_after_it(
+    judge: Callable[..., JudgeOutcome],
+    database: Database,
+    released: Callable[..., str],
+    rows: Rows,
+    opens_again: bool,
+) -> None:
+    released()
+    for time, count in (("09:55", 20), ("10:00", 2)):
+        judge(time, count)
+    snooze(database, TWO_HOURS, "snooze_alerts/1", at("10:10"))
+    rows("UPDATE window_counts SET observed = 20, revision = 2 WHERE window_start = %s", at("10:00"))
+    rows("INSERT INTO unjudged_windows VALUES ('orders', %s)", at("10:00"))
+    # Something else breaks meanwhile, and goes on.
+    assert judge("10:20", 90 if opens_again else 20).alerts == 0
+    assert rows("SELECT windows, cleared_at IS NULL, muted_by FROM incidents LIMIT 1") == [
+        (0, 0, "snooze: moving house")
+    ]
+    assert judge("12:00", 20).alerts == 0
+    assert judge("12:15", 20).alerts == 1
+    assert judge("12:20", 20).alerts == 0
+    assert [identity for (identity,) in rows(ALERTS)] == [
+        "orders/20260304T1000Z/opened/1",
+        "orders/20260304T1000Z/corrected/1",
+    ]
+
+
+def test_an_end_found_in_a_snooze_is_told_after_it_though_another_incident_followed(
+    judge: Callable[..., JudgeOutcome], database: Database, released: Callable[..., str], rows: Rows
+) -> None:
+    released()
+    judge("10:00")
+    snooze(database, TWO_HOURS, "snooze_alerts/1", at("10:06"))
+    for time in ("10:05", "10:10", "10:40", "10:45"):
+        judge(time, 20)
+    rows("UPDATE window_counts SET observed = 90, revision = 2 WHERE window_start = %s", at("10:40"))
+    rows("INSERT INTO unjudged_windows VALUES ('orders', %s)", at("10:40"))
+    assert judge("10:50", 20).alerts == 0
+    assert judge("12:15", 20).closed == 1
+    assert rows(ALERTS) == [("orders/20260304T1000Z/opened/1",), ("orders/20260304T1000Z/closed/1",)]
+
+
 def test_a_silent_source_can_be_snoozed_and_is_told_when_that_is_over(
     judge: Callable[..., JudgeOutcome],
     database: Database,

@@ -4,11 +4,14 @@ What people were told keeps its identity: an incident neither splits nor merges 
 paper when it was told to begin. Its content follows from the verdicts that hold now. One that has no
 anomalous window left is kept as cleared, and people are told; one that merely shrinks or grows is brought up
 to date in silence; one that nobody knew of is told late, and says so.
+
+Whether a mute puts the telling of an end off is decided by the newest window that was judged: that is when
+people would read it. The next window outside of every mute tells what was put off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -19,7 +22,6 @@ from vigil.detection.incidents.incident import (
     Incident,
     IncidentRules,
     Telling,
-    TellingKind,
     go_on,
     tell_of,
 )
@@ -63,23 +65,35 @@ def correct(
     if not changed and not new:
         return Folded([], [])
     series = _Series(cursor, verdicts[0].series, judged_until, standing, new, rules)
-    incidents: list[Incident] = []
+    incidents = [series.redone(incident, now) for incident in standing if incident.opened_at in changed]
     tellings: list[Telling] = []
-    for incident in standing:
-        if incident.opened_at in changed:
-            redone = series.redone(incident, now)
-            kind: TellingKind = "corrected" if redone.cleared_at else "closed"
-            told = _told(redone, kind, redone.opened_at, None, mutes)
-            incidents.append(told[0])
-            tellings += told[1]
     for found, verdict in series.found():
         # People may have been told of it before, and then that there was nothing.
         known = next((i.told for i in near if i.cleared_at and i.opened_at == found.opened_at), found.told)
-        opened = _told(replace(found, told=known), "opened", found.opened_at, verdict, mutes)
-        closed = _told(opened[0], "closed", found.opened_at, None, mutes)
-        incidents.append(closed[0])
-        tellings += [*opened[1], *closed[1]]
-    return Folded(incidents, tellings)
+        opened, telling = _opening_told(replace(found, told=known), verdict, mutes)
+        incidents.append(opened)
+        tellings += telling
+    endings = tell_endings(incidents, [judged_until - WINDOW], mutes)
+    latest = {incident.opened_at: incident for incident in (*incidents, *endings.incidents)}
+    return Folded(list(latest.values()), [*tellings, *endings.tellings])
+
+
+def tell_endings(incidents: Iterable[Incident], windows: Sequence[datetime], mutes: Sequence[Mute]) -> Folded:
+    """Tell that incidents are over, or never were, at the first window that lies in no mute.
+
+    Args:
+        incidents: of one series; what people know of, or what goes on, is left as it is.
+        windows: starts of windows that were judged, in order.
+        mutes: of this series; an end that falls into them is told after them, by another call.
+    """
+    untold = [(incident, kind) for incident in incidents if (kind := incident.untold_ending)]
+    reasons = {window: reason_at(window, mutes) for window in windows}
+    window = next((window for window, reason in reasons.items() if reason is None), None)
+    if window is not None:
+        told = [tell_of(incident, kind, window, None, late=True) for incident, kind in untold]
+        return Folded([incident for incident, _ in told], [telling for _, telling in told])
+    last = next(reversed(reasons.values()), None)
+    return Folded([replace(i, muted_by=last) for i, _ in untold if last not in (None, i.muted_by)], [])
 
 
 def _owners(
@@ -116,26 +130,16 @@ def _owner(verdict: Verdict, standing: Sequence[Incident], rules: IncidentRules)
     return None
 
 
-def _told(
-    incident: Incident,
-    kind: TellingKind,
-    window: datetime,
-    verdict: Verdict | None,
-    mutes: Sequence[Mute],
+def _opening_told(
+    incident: Incident, verdict: Verdict, mutes: Sequence[Mute]
 ) -> tuple[Incident, list[Telling]]:
-    """Return the incident as people know it, and what they are told, if anything."""
-    told = incident.told
-    due = {
-        "opened": not told.opening_stands,
-        "closed": told.goes_on and incident.closed_at is not None,
-        "corrected": told.opening_stands,
-    }[kind]
-    if not due:
+    """Return a revealed incident as people know it, and what they are told, if anything."""
+    if incident.told.opening_stands:
         return incident, []
-    reason = reason_at(window, mutes)
+    reason = reason_at(incident.opened_at, mutes)
     if reason is not None:
         return replace(incident, muted_by=reason), []
-    known, telling = tell_of(incident, kind, window, verdict, late=True)
+    known, telling = tell_of(incident, "opened", incident.opened_at, verdict, late=True)
     return known, [telling]
 
 

@@ -144,6 +144,13 @@ class Incident:
         """Tell whether it is closed and people know, so that no normal window changes anything."""
         return self.closed_at is not None and not self.told.goes_on
 
+    @property
+    def untold_ending(self) -> TellingKind | None:
+        """Return what people are still to be told of its end; None if they know, or if it goes on."""
+        if self.cleared_at is not None:
+            return "corrected" if self.told.opening_stands else None
+        return "closed" if self.closed_at is not None and self.told.goes_on else None
+
 
 @dataclass(frozen=True)
 class Telling:

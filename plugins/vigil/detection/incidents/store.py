@@ -39,10 +39,7 @@ def incidents_near(
         periods: series, start and end of each.
     """
     cursor.execute(statement("detection/select_incidents_near"), {"periods": as_json(periods)})
-    near: dict[str, list[Incident]] = {}
-    for row in cursor.fetchall():
-        near.setdefault(row[0], []).append(incident_of(row))
-    return near
+    return _by_series(cursor)
 
 
 def incidents_around(
@@ -68,10 +65,30 @@ def incidents_around(
     return [incident_of(row) for row in cursor.fetchall()]
 
 
+def untold_incidents(cursor: Cursor, series: Sequence[str]) -> dict[str, list[Incident]]:
+    """Return the incidents of each series in live windows that are over, or never were, and nobody said so.
+
+    Args:
+        cursor: of a transaction that holds the series.
+        series: their names.
+    """
+    cursor.execute(
+        statement("detection/select_untold_incidents"), {"series": as_json([name] for name in series)}
+    )
+    return _by_series(cursor)
+
+
 def silent_sources(cursor: Cursor) -> list[Incident]:
     """Return the silences of sources that go on, or that people believe to go on."""
     cursor.execute(statement("detection/select_silent_sources"))
     return [incident_of(row) for row in cursor.fetchall()]
+
+
+def _by_series(cursor: Cursor) -> dict[str, list[Incident]]:
+    found: dict[str, list[Incident]] = {}
+    for row in cursor.fetchall():
+        found.setdefault(row[0], []).append(incident_of(row))
+    return found
 
 
 def incident_of(row: Sequence[Any]) -> Incident:

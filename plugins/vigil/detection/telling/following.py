@@ -13,14 +13,15 @@ from operator import attrgetter
 
 from pymysql.cursors import Cursor
 
-from vigil.detection.incidents.correcting import correct, reach
+from vigil.detection.incidents.correcting import correct, reach, tell_endings
 from vigil.detection.incidents.incident import Folded, Incident, IncidentRules, go_on
 from vigil.detection.incidents.mutes import Mute, mutes_of
-from vigil.detection.incidents.store import incidents_near, newest_incidents
+from vigil.detection.incidents.store import incidents_near, newest_incidents, untold_incidents
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.telling.grouping import Place, tell_in_groups
 from vigil.detection.telling.muting import mutes_between
 from vigil.detection.verdicts import Verdict
+from vigil.windows import WINDOW
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class _Series:
         new: the others, in the order of their windows.
         near: incidents that a recount may change, in order.
         newest: the incident that goes on, if there is one.
+        untold: incidents of whose end people are still to be told.
     """
 
     name: str
@@ -42,14 +44,22 @@ class _Series:
     new: list[Verdict]
     near: list[Incident]
     newest: Incident | None
+    untold: list[Incident]
 
     def knowing(self, better: Mapping[Place, Incident]) -> _Series:
         """Return the same with some incidents as they are known better."""
         if not better:
             return self
-        near = [better.get((i.series, i.opened_at), i) for i in self.near]
-        newest = self.newest and better.get((self.newest.series, self.newest.opened_at), self.newest)
-        return replace(self, near=near, newest=newest)
+
+        def known(incident: Incident) -> Incident:
+            return better.get((incident.series, incident.opened_at), incident)
+
+        return replace(
+            self,
+            near=[known(incident) for incident in self.near],
+            newest=self.newest and known(self.newest),
+            untold=[known(incident) for incident in self.untold],
+        )
 
 
 def follow(
@@ -75,7 +85,8 @@ def follow(
     rules = pipeline.incidents.rules(threshold)
     known = _known(cursor, verdicts, judged_until, rules)
     starts = [verdict.window_start for verdict in verdicts]
-    mutes = mutes_between(cursor, pipeline, min(starts), max(starts))
+    judged = [judged_until[verdict.series] - WINDOW for verdict in verdicts]
+    mutes = mutes_between(cursor, pipeline, min(starts), max(*starts, *judged))
 
     def fold(outages: Sequence[Mute], stored: Mapping[Place, Incident]) -> Folded:
         return _together(
@@ -107,6 +118,7 @@ def _known(
     near = incidents_near(cursor, periods) if periods else {}
     earliest = min(verdict.window_start for verdict in verdicts)
     newest = newest_incidents(cursor, sorted(own), earliest - rules.reopens_within)
+    untold = untold_incidents(cursor, sorted(own))
     return [
         _Series(
             name,
@@ -115,6 +127,7 @@ def _known(
             found[len(again[name]) :],
             near.get(name, []),
             newest.get(name),
+            untold.get(name, []),
         )
         for name, found in own.items()
     ]
@@ -123,14 +136,15 @@ def _known(
 def _follow_one(
     cursor: Cursor, series: _Series, rules: IncidentRules, mutes: Sequence[Mute], now: datetime
 ) -> Folded:
-    newest = series.newest
-    if not series.again:
-        return go_on(newest, series.new, rules, mutes)
-    corrected = correct(cursor, series.near, series.again, series.judged_until, rules, mutes, now)
-    known = [*series.near, *([newest] if newest else []), *corrected.incidents]
-    held = [i for i in {i.opened_at: i for i in known}.values() if i.cleared_at is None]
-    newest = max(held, key=attrgetter("opened_at"), default=None)
-    return _together([corrected, go_on(newest, series.new, rules, mutes)])
+    corrected = Folded([], [])
+    if series.again:
+        corrected = correct(cursor, series.near, series.again, series.judged_until, rules, mutes, now)
+    going_on = [*series.near, *([series.newest] if series.newest else []), *corrected.incidents]
+    known = {i.opened_at: i for i in (*series.untold, *going_on)}
+    standing = [start for start in {i.opened_at for i in going_on} if known[start].cleared_at is None]
+    newest = known.pop(max(standing)) if standing else None
+    ended = tell_endings(known.values(), [verdict.window_start for verdict in series.new], mutes)
+    return _together([corrected, ended, go_on(newest, series.new, rules, mutes)])
 
 
 def _together(parts: Iterable[Folded]) -> Folded:

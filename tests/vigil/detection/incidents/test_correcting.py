@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vigil.detection.doubles import NOW, Expecting, always, at
-from tests.vigil.detection.incidents.test_incident import mutes_drawn, rules_drawn, verdict_lists
+from tests.vigil.detection.incidents.test_incident import mutes_drawn, rules_drawn, verdict, verdict_lists
 from vigil.database import Database
 from vigil.detection.incidents import correcting
-from vigil.detection.incidents.correcting import correct
+from vigil.detection.incidents.correcting import correct, tell_endings
 from vigil.detection.incidents.incident import IncidentRules, go_on
-from vigil.detection.incidents.mutes import Mute
+from vigil.detection.incidents.mutes import Mute, reason_at
 from vigil.detection.judging import JudgeOutcome, judge_due_windows
 from vigil.detection.pipeline import Pipeline
 from vigil.detection.verdicts import Verdict
@@ -68,17 +68,39 @@ def test_after_any_recount_every_anomalous_window_lies_in_one_incident(
     newest = max(standing, key=lambda i: i.opened_at, default=None)
     assert all(i.closed_at for i in standing if i is not newest)
 
-    folded = go_on(newest, later, rules, mutes)
-    incidents |= {i.opened_at: i for i in folded.incidents}
-    tellings = [*tellings, *folded.tellings]
+    # The last window lies behind every mute.
+    later = [*later, verdict(10_000, "normal")]
+    others = [i for i in incidents.values() if i is not newest]
+    for folded in (
+        tell_endings(others, [v.window_start for v in later], mutes),
+        go_on(newest, later, rules, mutes),
+    ):
+        incidents |= {i.opened_at: i for i in folded.incidents}
+        tellings = [*tellings, *folded.tellings]
     # Nothing is told twice, and whoever was told of an incident that never was is told so.
     identities = [(t.incident.opened_at, t.kind, t.n) for t in tellings]
     assert len(set(identities)) == len(identities)
     for incident in incidents.values():
         told = incident.told
         assert told.corrections <= told.openings <= told.corrections + 1
-        if incident.cleared_at and not mutes:
-            assert not told.opening_stands
+        assert incident.untold_ending is None
+    for telling in tellings:
+        if telling.kind in ("closed", "corrected"):
+            assert telling.incident.told.at
+            assert reason_at(telling.incident.told.at, mutes) is None
+
+
+def test_an_end_is_told_once_at_the_first_window_outside_of_every_mute() -> None:
+    (incident,) = go_on(None, [verdict(0, "high")], IncidentRules(threshold=1000)).incidents
+    cleared = replace(incident, cleared_at=NOW)
+    windows = [at(time) for time in ("10:00", "10:05", "10:10", "10:15")]
+    first, second = Mute("*", at("10:00"), at("10:05"), "one"), Mute("*", at("10:05"), at("10:12"), "two")
+    put_off = tell_endings([cleared], windows[:2], [first, second])
+    assert (put_off.incidents, put_off.tellings) == ([replace(cleared, muted_by="two")], [])
+    assert tell_endings(put_off.incidents, windows[:2], [second, first]).incidents == []
+    told = tell_endings(put_off.incidents, windows, [first, second])
+    assert [(t.kind, t.incident.told.at) for t in told.tellings] == [("corrected", at("10:15"))]
+    assert tell_endings(told.incidents, windows, []).tellings == []
 
 
 @pytest.fixture
