@@ -47,7 +47,7 @@ def store(database: Database, seed: int, begin: datetime, windows: int, count: i
             before: Position | None = {"seed": seed, "next": place - 1} if place else None
             name = f"source-{seed}"
             given = Batch(Events(SERIES, series, occurred, ids), {"seed": seed, "next": place})
-            ingest(connection, name, given, before, SETTINGS, begin + windows * WINDOW)
+            ingest(connection, name, given, before, {name}, SETTINGS, begin + windows * WINDOW)
 
 
 def hand_over(database: Database, seed: int) -> None:

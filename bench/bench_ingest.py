@@ -44,7 +44,9 @@ def ingest_all(database: Database, seed: int, now: datetime) -> float:
     with connected(database) as connection:
         started = time.perf_counter()
         for given in batches:
-            outcome = ingest(connection, f"source-{seed}", given, taken_from, SETTINGS, now)
+            outcome = ingest(
+                connection, f"source-{seed}", given, taken_from, {f"source-{seed}"}, SETTINGS, now
+            )
             if outcome.ingested != EVENTS_PER_BATCH:
                 raise RuntimeError(f"{outcome} of {EVENTS_PER_BATCH}")
             taken_from = given.position
@@ -57,7 +59,7 @@ def fill(database: Database, now: datetime) -> None:
         for position in range(20):
             given = batch(0, position, now)
             before = {"next": position - 1} if position else None
-            ingest(connection, "source-0", given, before, SETTINGS, now)
+            ingest(connection, "source-0", given, before, {"source-0"}, SETTINGS, now)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -118,13 +118,14 @@ def _take_in_turns(
 ) -> tuple[SourceOutcome, tuple[str, ...]]:
     """Take a batch of each source in turn until none has more or the time is over; say who has more."""
     total = SourceOutcome()
+    configured = {source.name for source in sources}
     waiting = deque(sources)
     turns = 0
     while waiting and (turns < len(sources) or monotonic() < until):
         turns += 1
         source = waiting.popleft()
         with bound_contextvars(source=source.name), steps.step(f"The source {source.name}"):
-            outcome, more = _take(database, source, settings, now)
+            outcome, more = _take(database, source, configured, settings, now)
             total += outcome
             if more:
                 waiting.append(source)
@@ -135,13 +136,13 @@ def _take_in_turns(
 
 
 def _take(
-    database: Database, source: Source, settings: Settings, now: datetime
+    database: Database, source: Source, configured: Collection[str], settings: Settings, now: datetime
 ) -> tuple[SourceOutcome, bool]:
     """Take and store a batch; return what became of it, and whether there is more."""
     with connected(database) as connection:
         position = in_transaction(connection, lambda cursor: stored_position(cursor, source.name))
         batch = source.take(position, now)
-        outcome = ingest(connection, source.name, batch, position, settings, now)
+        outcome = ingest(connection, source.name, batch, position, configured, settings, now)
     if outcome.overtaken:
         log.info("Another collector was faster at the source %s", source.name)
         return SourceOutcome(), True

@@ -273,7 +273,8 @@ class Pipeline(Options):
     Attributes:
         model: name of the model spec whose champion judges.
         rule: by which a window is high or low.
-        sources: where events come from.
+        sources: where events come from. A series belongs to the source that gave it first; once that one is
+            renamed or removed, to the next one that gives it.
         silent_after_s: seconds that a live source may stand still before that is an incident.
         incidents: what one incident is, and what is told of it.
         maintenance: times in which nothing is told of some series.

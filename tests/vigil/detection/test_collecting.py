@@ -121,6 +121,17 @@ def test_collecting_in_steps_counts_the_same_as_collecting_once(
     assert rows("SELECT COUNT(*) FROM events") == [(expected,)]
 
 
+def test_a_renamed_source_keeps_its_series(database: Database, settings: Settings, rows: Rows) -> None:
+    collect(database, [ListSource([batch_of([("orders", at("11:00"), "a")])])], settings, NOW)
+    renamed = [batch_of([("orders", at("11:01"), "b")], watermark=at("11:05"))]
+    outcome = collect(database, [ListSource(renamed, name="till")], settings, NOW)
+    assert (outcome.ingested, outcome.foreign) == (1, 0)
+    assert rows("SELECT observed FROM window_counts") == [(2,)]
+    # As long as both are configured, the series is the first one's.
+    both = [ListSource([], name="till"), ListSource([batch_of([("orders", at("11:02"), "c")])], name="queue")]
+    assert collect(database, both, settings, NOW).foreign == 1
+
+
 def test_a_source_of_history_and_a_quiet_run_leave_nothing_to_do(
     database: Database, settings: Settings
 ) -> None:

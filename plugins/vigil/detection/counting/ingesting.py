@@ -2,6 +2,9 @@
 
 The marks are written before the events. While an ingest is under way it holds the locks of its marks, and a
 collector passes them over; once it has committed, its events are visible to whoever claims them.
+
+A series belongs to one source. When its source is configured no more, because somebody renamed it or moved
+the series, the next source that gives it takes it over.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class IngestOutcome:
         ingested: events that were new.
         duplicates: events that were there already.
         too_late: events that were refused.
-        foreign: events that were refused because they named a series of another source.
+        foreign: events that were refused because they named a series of another configured source.
         foreign_series: these series.
         overtaken: another collector had taken the same batch; nothing was stored.
     """
@@ -74,6 +77,7 @@ def ingest(
     source: str,
     batch: Batch,
     taken_from: Position | None,
+    configured: Collection[str],
     settings: Settings,
     now: datetime,
 ) -> IngestOutcome:
@@ -84,13 +88,22 @@ def ingest(
         source: its name.
         batch: what it gave.
         taken_from: the position that it was asked with.
+        configured: names of all sources of the pipeline; the series of any other may be taken over.
         settings: say what is too late.
         now: the present time.
 
     Raises:
         DataError: a series that the source itself names belongs to another.
     """
-    work = partial(_ingest, source=source, batch=batch, taken_from=taken_from, settings=settings, now=now)
+    work = partial(
+        _ingest,
+        source=source,
+        batch=batch,
+        taken_from=taken_from,
+        others=set(configured) - {source},
+        settings=settings,
+        now=now,
+    )
     return in_transaction(connection, work)
 
 
@@ -99,13 +112,14 @@ def _ingest(
     source: str,
     batch: Batch,
     taken_from: Position | None,
+    others: Collection[str],
     settings: Settings,
     now: datetime,
 ) -> IngestOutcome:
     if not _hold_position(cursor, source, taken_from, now):
         return IngestOutcome(overtaken=True)
     held = _hold_series(cursor, batch)
-    known = {series: row for series, row in held.items() if row.source == source}
+    known = {series: row for series, row in held.items() if row.source not in others}
     foreign = held.keys() - known.keys()
     _refuse_a_series_of_two(source, batch, held, foreign)
     own = batch.events.without(foreign)
@@ -163,7 +177,7 @@ def _refuse_a_series_of_two(
     if series is not None:
         raise DataError(
             f"The series {series} comes from the source {held[series].source}, and now from {source} too: "
-            "rename one of the two."
+            "remove one of the two, or let it give another series."
         )
 
 
@@ -182,8 +196,8 @@ def _in_time(
 
 def _series_rows(
     batch: Batch, events: Events, known: Mapping[str, _Known], oldest: datetime, now: datetime
-) -> Iterator[tuple[str, datetime, datetime, datetime | None, datetime]]:
-    """Yield series, first window, watermark, end and start of judging of each series of the batch."""
+) -> Iterator[tuple[str, datetime, datetime, datetime | None, datetime, datetime]]:
+    """Yield series, first window, watermark, end, start of judging, and where the batch begins, of each."""
     first_windows = _first_windows(events)
     # The windows of refused events are unknown, not empty.
     first_kept = window_of(oldest) + WINDOW
@@ -191,11 +205,12 @@ def _series_rows(
         state = batch.series.get(name, SeriesState())
         starts = [first_windows[name]] if name in first_windows else []
         starts += [max(state.first_window, first_kept)] if state.first_window else []
+        begins = min(starts, default=None)
         starts += [known[name].first_window] if name in known else []
         if starts:
-            first_window = min(starts)
+            first_window, live_from = min(starts), state.live_from or window_of(now)
             watermark = state.watermark or batch.watermark or first_window
-            yield name, first_window, watermark, state.retired_at, state.live_from or window_of(now)
+            yield name, first_window, watermark, state.retired_at, live_from, begins or first_window
 
 
 def _first_windows(events: Events) -> dict[str, datetime]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +22,16 @@ Ingest = Callable[..., IngestOutcome]
 def take(connection: Connection[Any], settings: Settings) -> Ingest:
     """Ingest batches one after the other, each from where the last one left the source."""
 
-    def run(batch: Batch, now: datetime = NOW, source: str = "shop") -> IngestOutcome:
+    def run(
+        batch: Batch,
+        now: datetime = NOW,
+        source: str = "shop",
+        configured: Collection[str] = ("shop", "other"),
+    ) -> IngestOutcome:
         with connection.cursor() as cursor:
             position = stored_position(cursor, source)
         connection.commit()
-        return ingest(connection, source, batch, position, settings, now)
+        return ingest(connection, source, batch, position, configured, settings, now)
 
     return run
 
@@ -154,9 +159,11 @@ def test_of_two_collectors_with_the_same_batch_one_is_overtaken(
     connection: Connection[Any], settings: Settings, rows: Rows
 ) -> None:
     batch = batch_of([("orders", at("12:00"), "a")], position={"page": 1})
-    assert ingest(connection, "shop", batch, None, settings, NOW) == IngestOutcome(ingested=1)
-    assert ingest(connection, "shop", batch, None, settings, NOW) == IngestOutcome(overtaken=True)
-    assert ingest(connection, "shop", batch, {"page": 1}, settings, NOW) == IngestOutcome(duplicates=1)
+    assert ingest(connection, "shop", batch, None, ["shop"], settings, NOW) == IngestOutcome(ingested=1)
+    assert ingest(connection, "shop", batch, None, ["shop"], settings, NOW) == IngestOutcome(overtaken=True)
+    assert ingest(connection, "shop", batch, {"page": 1}, ["shop"], settings, NOW) == IngestOutcome(
+        duplicates=1
+    )
 
 
 def test_events_that_name_a_series_of_another_source_are_refused_alone(take: Ingest, rows: Rows) -> None:
@@ -178,10 +185,47 @@ def test_a_series_that_two_sources_name_themselves_is_refused_and_nothing_is_sto
     take: Ingest, rows: Rows
 ) -> None:
     take(batch_of([("orders", at("12:00"), "a")]))
-    with pytest.raises(DataError, match="orders comes from the source shop, and now from other too: rename"):
+    with pytest.raises(DataError, match="orders comes from the source shop, and now from other too: remove"):
         take(batch_of([("clicks", at("12:00"), "b")], series={"orders": SeriesState()}), source="other")
     assert rows("SELECT COUNT(*) FROM events") == [(1,)]
     assert rows("SELECT series FROM series") == [("orders",)]
+
+
+def test_a_source_takes_over_the_series_of_one_that_is_configured_no_more(take: Ingest, rows: Rows) -> None:
+    take(batch_of([("orders", at("11:00"), "a"), ("quiet", at("11:00"), "a")], watermark=at("11:30")))
+    rows("UPDATE series SET counted_until = %s", at("11:30"))
+    batch = batch_of([("orders", at("11:42"), "b")], watermark=at("12:00"))
+    assert take(batch, source="renamed", configured=["renamed", "other"]) == IngestOutcome(ingested=1)
+    owners = "SELECT series, source, watermark, counted_until FROM series ORDER BY series"
+    # Nobody tells of the time between the two sources: it stays unknown.
+    assert rows(owners) == [
+        ("orders", "renamed", at("12:00"), at("11:40")),
+        ("quiet", "shop", at("11:30"), at("11:30")),
+    ]
+    assert take(batch, source="renamed", configured=["renamed", "other"]) == IngestOutcome(duplicates=1)
+    assert rows(owners)[0] == ("orders", "renamed", at("12:00"), at("11:40"))
+    # A series that the source itself names is taken over as well, and changes hands again.
+    named = batch_of(series={"orders": SeriesState(first_window=at("11:00"))})
+    assert take(named, source="shop", configured=["shop", "other"]) == IngestOutcome()
+    assert rows(owners)[0] == ("orders", "shop", at("12:00"), at("11:40"))
+
+
+def test_a_series_that_was_history_is_judged_from_the_present_window_once_a_live_source_has_it(
+    take: Ingest, rows: Rows
+) -> None:
+    history = SeriesState(at("08:00"), watermark=at("09:00"), retired_at=at("09:00"), live_from=NEVER)
+    take(batch_of([("orders", at("08:01"), "a")], series={"orders": history}))
+    events = [("orders", at("12:01"), "b")]
+    take(batch_of(events, watermark=at("12:02")), source="queue", configured=["queue"])
+    state = "SELECT retired_at, watermark, counted_until, judged_until, live_from FROM series"
+    alive = [(None, at("12:02"), at("12:00"), at("12:00"), at("12:00"))]
+    assert rows(state) == alive
+    # One that is judged goes on where it was.
+    later = batch_of([("orders", at("12:31"), "c")])
+    take(later, source="shop", now=at("12:33"), configured=["shop"])
+    assert rows(state.replace("counted_until", "first_window")) == [
+        (None, at("12:02"), at("08:00"), at("12:00"), at("12:00"))
+    ]
 
 
 def test_the_database_refuses_an_event_in_a_window_that_is_not_its_own(

@@ -39,7 +39,7 @@ def take(connection: Connection[Any], batch: Batch, settings: Settings, source: 
     with connection.cursor() as cursor:
         position = stored_position(cursor, source)
     connection.commit()
-    ingest(connection, source, batch, position, settings, NOW)
+    ingest(connection, source, batch, position, [source], settings, NOW)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_message_that_names_another_sources_series_is_counted_and_left_for_the
     claimed = {**GOOD, "occurred_at": f"{now.isoformat()}Z"}
     own = [{**claimed, "series": "clicks", "event_id": name} for name in "bcd"]
     send(aws, queue_url, own[0], claimed, [claimed, own[1]], own[2])
-    outcome = collect(database, [source(aws, queue_url)], settings, present())
+    outcome = collect(database, [shop, source(aws, queue_url)], settings, present())
     assert (outcome.ingested, outcome.foreign, outcome.malformed) == (3, 2, 0)
     assert rows("SELECT series, observed FROM window_counts ORDER BY series") == [
         ("clicks", 3),

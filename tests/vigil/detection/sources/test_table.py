@@ -301,8 +301,9 @@ def test_a_table_of_one_series_that_another_source_has_is_refused_and_its_rows_w
     now = clock(shop)
     sell(shop, (1, "till", now, now), (2, "orders", now, now))
     shop.commit()
-    collect(database, [source(database, name="tills")], settings, now)
+    tills = source(database, name="tills")
+    collect(database, [tills], settings, now)
     changes = {"name": "other", "series": "orders", "series_column": None}
     with pytest.raises(DataError, match="orders comes from the source tills, and now from other too"):
-        collect(database, [source(database, **changes)], settings, now)
+        collect(database, [tills, source(database, **changes)], settings, now)
     assert rows("SELECT source FROM sources") == [("tills",)]
