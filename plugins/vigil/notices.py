@@ -1,7 +1,7 @@
 """What operators are told of models and stacks: written down first, then published to SNS.
 
-A notice is marked after SNS has taken it. Whoever is killed in between sends it again with the same identity;
-none is lost, for every later notice takes along what waits.
+A notice is marked after SNS has taken it, each in a transaction of its own. Whoever is killed in between
+sends that one again with the same identity; none is lost, for every later notice takes along what waits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ Kind = Literal[
     "series-left-their-limits",
 ]
 
-_AT_ONCE = 50
 _SUBJECT_LIMIT = 100
 # Names of files and columns stand in it, and the table holds 65,535 bytes.
 _TEXT_LIMIT = 16_000
@@ -67,7 +66,9 @@ def write_notice(cursor: Cursor, notice: Notice, now: datetime) -> None:
 
 
 def publish_notices(connection: Connection[Any], sns: Any, topic_arn: str, now: datetime) -> int:
-    """Publish every notice that waits; return how many SNS took.
+    """Publish every notice that waits, the oldest first; return how many SNS took.
+
+    What SNS refuses stays with those after it for the next call; those before it are marked.
 
     Args:
         connection: an open connection with nothing uncommitted on it.
@@ -76,18 +77,21 @@ def publish_notices(connection: Connection[Any], sns: Any, topic_arn: str, now: 
         now: the present time.
     """
     published = 0
-    while sent := in_transaction(connection, lambda cursor: _publish_some(cursor, sns, topic_arn, now)):
-        published += sent
+    while in_transaction(connection, lambda cursor: _publish_oldest(cursor, sns, topic_arn, now)):
+        published += 1
     return published
 
 
-def _publish_some(cursor: Cursor, sns: Any, topic_arn: str, now: datetime) -> int:
-    cursor.execute(statement("notices/claim_notices"), {"limit": _AT_ONCE})
-    notices = [Notice(*row) for row in cursor.fetchall()]
-    for notice in notices:
-        sns.publish(TopicArn=topic_arn, **_message(notice, topic_arn.endswith(".fifo")))
-        cursor.execute(statement("notices/mark_notice_published"), (now, notice.identity))
-    return len(notices)
+def _publish_oldest(cursor: Cursor, sns: Any, topic_arn: str, now: datetime) -> bool:
+    """Publish the oldest notice that waits and mark it; tell whether there was one."""
+    cursor.execute(statement("notices/claim_notice"))
+    row = cursor.fetchone()
+    if row is None:
+        return False
+    notice = Notice(*row)
+    sns.publish(TopicArn=topic_arn, **_message(notice, topic_arn.endswith(".fifo")))
+    cursor.execute(statement("notices/mark_notice_published"), (now, notice.identity))
+    return True
 
 
 def _message(notice: Notice, fifo: bool) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from pymysql.connections import Connection
 
 from vigil.aws import Aws
@@ -65,6 +66,31 @@ def test_what_sns_refused_waits_and_goes_out_with_the_next_notice(
     write(connection, Notice("deployed/run-2", "deployed", "event-counts", "Another."))
     assert publish_notices(connection, aws.client("sns"), topic, NOW) == 2
     assert [m["Body"] for m in received(aws, queue)] == [NOTICE.text, "Another."]
+
+
+def test_what_sns_took_before_it_failed_is_not_sent_again(
+    aws: Aws, connection: Connection[Any], topic: str, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write(connection, Notice(f"deployed/run-{number}", "deployed", "event-counts", f"Text {number}."))
+    sns = aws.client("sns")
+    with monkeypatch.context() as failing:
+        failing.setattr(sns, "publish", _failing_after(1, sns.publish))
+        with pytest.raises(EndpointConnectionError):
+            publish_notices(connection, sns, topic, NOW)
+    assert publish_notices(connection, sns, topic, NOW) == 2
+    assert sorted(m["Body"] for m in received(aws, queue)) == ["Text 0.", "Text 1.", "Text 2."]
+
+
+def _failing_after(calls: int, publish: Callable[..., Any]) -> Callable[..., Any]:
+    left = iter(range(calls))
+
+    def failing(**message: Any) -> Any:
+        if next(left, None) is None:
+            raise EndpointConnectionError(endpoint_url="sns")
+        return publish(**message)
+
+    return failing
 
 
 def test_what_stands_in_a_notice_keeps_no_other_notice_waiting(
