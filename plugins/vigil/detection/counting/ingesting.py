@@ -24,12 +24,13 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from vigil.database import in_transaction, statement
+from vigil.detection.counting.windows import first_countable
 from vigil.detection.events import Events, instant_of, microseconds_of
 from vigil.detection.rows import as_json
 from vigil.detection.sources import Batch, Position, SeriesState, position_text
 from vigil.errors import DataError
 from vigil.settings import Settings
-from vigil.windows import WINDOW, window_of
+from vigil.windows import window_of
 
 _EVENTS_PER_STATEMENT = 5_000
 
@@ -123,7 +124,7 @@ def _ingest(
     foreign = held.keys() - known.keys()
     _refuse_a_series_of_two(source, batch, held, foreign)
     own = batch.events.without(foreign)
-    oldest = now - settings.event_retention
+    oldest = first_countable(now, settings.event_retention)
     in_time = _in_time(own, known, settings, oldest)
     events = own if in_time.all() else own.where(in_time)
     refused = np.bincount(own.series[~in_time], minlength=len(own.names))
@@ -199,12 +200,11 @@ def _series_rows(
 ) -> Iterator[tuple[str, datetime, datetime, datetime | None, datetime, datetime]]:
     """Yield series, first window, watermark, end, start of judging, and where the batch begins, of each."""
     first_windows = _first_windows(events)
-    # The windows of refused events are unknown, not empty.
-    first_kept = window_of(oldest) + WINDOW
     for name in sorted({*first_windows, *batch.series, *known}):
         state = batch.series.get(name, SeriesState())
         starts = [first_windows[name]] if name in first_windows else []
-        starts += [max(state.first_window, first_kept)] if state.first_window else []
+        # The windows of refused events are unknown, not empty.
+        starts += [max(state.first_window, oldest)] if state.first_window else []
         begins = min(starts, default=None)
         starts += [known[name].first_window] if name in known else []
         if starts:

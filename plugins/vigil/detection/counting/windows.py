@@ -1,13 +1,14 @@
 """Counts events into windows.
 
 A dirty window is claimed, counted whole and set, so the order in which events arrive never matters, nor does
-how often. Windows without an event become 0 once the watermark has passed them, never before.
+how often. Windows without an event become 0 once the watermark has passed them, never before; those whose
+events would be refused as older than retention stay unknown.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from pymysql.cursors import Cursor
@@ -40,10 +41,15 @@ class CountOutcome:
     filled: int
 
 
+def first_countable(now: datetime, event_retention: timedelta) -> datetime:
+    """Return the first window of which every event is accepted: of older ones nobody can know the count."""
+    return window_of(now - event_retention) + WINDOW
+
+
 def count_windows(database: Database, settings: Settings, now: datetime) -> CountOutcome:
     """Recount every dirty window and fill in the empty ones; what another collector holds is left to it."""
     recounted, changed = recount_dirty_windows(database, settings, now)
-    return CountOutcome(recounted, changed, fill_empty_windows(database, now))
+    return CountOutcome(recounted, changed, fill_empty_windows(database, settings, now))
 
 
 def recount_dirty_windows(database: Database, settings: Settings, now: datetime) -> tuple[int, int]:
@@ -73,19 +79,21 @@ def _recount(cursor: Cursor, oldest: datetime, now: datetime) -> tuple[int, int]
     return len(claimed), len(differing)
 
 
-def fill_empty_windows(database: Database, now: datetime) -> int:
+def fill_empty_windows(database: Database, settings: Settings, now: datetime) -> int:
     """Count as 0 every window without an event that lies before its series' watermark and end.
 
-    It stops before a window that waits to be recounted: only the recount knows whether that one is empty.
+    It stops before a window that waits to be recounted: only the recount knows whether that one is empty. It
+    passes over windows that are older than events may be.
     """
     filled = 0
+    oldest = first_countable(now, settings.event_retention)
     with connected(database) as connection:
         advanced = True
         while advanced:
             advanced = False
             after: str | None = ""
             while after is not None:
-                step = in_transaction(connection, partial(_fill, after=after, now=now))
+                step = in_transaction(connection, partial(_fill, after=after, oldest=oldest, now=now))
                 after, filled, advanced = step.last_series, filled + step.filled, advanced or step.advanced
     return filled
 
@@ -97,7 +105,7 @@ class _FillStep:
     advanced: bool
 
 
-def _fill(cursor: Cursor, after: str, now: datetime) -> _FillStep:
+def _fill(cursor: Cursor, after: str, oldest: datetime, now: datetime) -> _FillStep:
     """Fill in some windows of the next few series."""
     cursor.execute(statement("detection/claim_series_to_fill"), {"after": after, "limit": _SERIES_PER_FILL})
     claimed = cursor.fetchall()
@@ -106,11 +114,13 @@ def _fill(cursor: Cursor, after: str, now: datetime) -> _FillStep:
     first_dirty = _first_dirty_windows(cursor, [(series, start) for series, start, _ in claimed])
     most = max(1, _WINDOWS_PER_FILL // len(claimed)) * WINDOW
     ends = {
-        series: min(window_of(end), first_dirty.get(series, end), start + most)
+        series: min(window_of(end), first_dirty.get(series, end), max(start, oldest) + most)
         for series, start, end in claimed
     }
     windows = as_json(
-        (series, window) for series, start, _ in claimed for window in windows_between(start, ends[series])
+        (series, window)
+        for series, start, _ in claimed
+        for window in windows_between(max(start, oldest), ends[series])
     )
     cursor.execute(statement("detection/select_missing_windows"), {"windows": windows})
     missing = [(series, window, 0) for series, window in cursor.fetchall()]

@@ -128,11 +128,37 @@ def test_a_window_that_waits_for_its_recount_is_not_filled_with_a_zero(
     have("11:00", watermark="11:01")
     count_windows(database, settings, NOW)
     have("11:11", watermark="11:30")
-    assert fill_empty_windows(database, NOW) == 1
+    assert fill_empty_windows(database, settings, NOW) == 1
     assert rows("SELECT counted_until FROM series") == [(at("11:10"),)]
     count_windows(database, settings, NOW)
     assert [observed for _, observed, _ in rows(COUNTS)] == [1, 0, 1, 0, 0, 0]
     assert {revision for _, _, revision in rows(COUNTS)} == {1}
+
+
+def test_windows_whose_events_retention_refuses_stay_unknown_and_are_passed_over(
+    have: Callable[..., None],
+    connection: Connection[Any],
+    database: Database,
+    settings: Settings,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(windows, "_WINDOWS_PER_FILL", 2)
+    have("11:00", watermark="11:10")
+    count_windows(database, settings, NOW)
+    # The source is silent for longer than retention, and then tells all that was.
+    later = NOW + settings.event_retention + timedelta(minutes=30)
+    oldest = window_of(later - settings.event_retention) + WINDOW
+    told = [oldest - 2 * WINDOW, oldest - timedelta.resolution, oldest + 2 * WINDOW]
+    batch = batch_of([("orders", time, str(time)) for time in told], watermark=oldest + 5 * WINDOW)
+    ingest(connection, "shop", batch, {}, ["shop"], settings, later)
+    assert count_windows(database, settings, later) == CountOutcome(recounted=1, changed=1, filled=4)
+    assert [(start, observed) for start, observed, _ in rows(COUNTS)] == [
+        (at("11:00"), 1),
+        (at("11:05"), 0),
+        *((oldest + place * WINDOW, int(place == 2)) for place in range(5)),
+    ]
+    assert rows("SELECT counted_until, too_late_events FROM series") == [(oldest + 5 * WINDOW, 2)]
 
 
 def test_filling_goes_on_over_steps_that_are_bounded(
