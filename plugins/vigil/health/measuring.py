@@ -22,7 +22,6 @@ from pymysql.cursors import Cursor
 
 from vigil.database import Database, connected, in_transaction, statement
 from vigil.health_limits import LONGEST_SPELL_DAYS
-from vigil.released_models import released_models
 from vigil.settings import Settings
 
 _DAY = timedelta(days=1)
@@ -73,11 +72,12 @@ def last_whole_day(now: datetime, allowed_lateness: timedelta) -> date:
 
 
 def _days_to_measure(cursor: Cursor, model: str, settings: Settings, now: datetime) -> list[date]:
-    releases = [m.released_at.date() for m in released_models(cursor, model) if m.released_at]
-    if not releases:
+    cursor.execute(statement("health/select_first_release"), {"model": model})
+    ((first_release,),) = cursor.fetchall()
+    if first_release is None:
         return []
     last = last_whole_day(now, settings.allowed_lateness)
-    first = max(min(releases), last - LONGEST_SPELL_DAYS * _DAY)
+    first = max(first_release.date(), last - LONGEST_SPELL_DAYS * _DAY)
     cursor.execute(statement("health/select_measured_days"), {"first": first})
     measured_at: dict[date, datetime] = dict(cursor.fetchall())
     days = [first + place * _DAY for place in range((last - first).days + 1)]

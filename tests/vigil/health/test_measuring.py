@@ -142,6 +142,11 @@ def test_only_days_that_are_over_since_the_first_release_and_none_too_long_past(
     assert run(MIDNIGHT + 99 * DAY + timedelta(hours=1)).days[0] == FIRST + 70 * DAY
 
 
+def test_no_band_is_read_to_learn_which_days_there_are(run: Callable[..., Measured], rows: Rows) -> None:
+    rows("UPDATE released_models SET band = 'of no use'")
+    assert run(MIDNIGHT + DAY + timedelta(hours=1)).days == (FIRST,)
+
+
 def test_without_a_released_model_nothing_is_measured(database: Database) -> None:
     assert measure(database, MODEL, SETTINGS, RELEASED_AT + DAY) == Measured((), 0)
 
