@@ -130,7 +130,7 @@ class _Grouping:
     def end_an_outage(self) -> bool:
         """End a mass outage if its series are calm, or if there was none after all."""
         for outage in self.outages.values():
-            members = self._members(reason_of(outage))
+            members = self._members(outage)
             if not members and outage.told.opening_stands:
                 cleared = replace(
                     outage, closed_at=outage.closed_at or self.newest, cleared_at=self.now, windows=0
@@ -151,21 +151,31 @@ class _Grouping:
         self.changed.add(outage.opened_at)
         self.tellings.append(replace(telling, members=tuple(members)))
 
-    def _members(self, reason: str) -> list[Incident]:
-        """Return the incidents of an outage that stand."""
+    def _members(self, outage: Incident) -> list[Incident]:
+        """Return the incidents of an outage that stand.
+
+        One that was over before it is none, though its end is told after the outage.
+        """
+        reason = reason_of(outage)
         self.cursor.execute(statement("detection/select_muted_incidents"), {"muted_by": reason})
         stored = [incident_of(row) for row in self.cursor.fetchall()]
         newer = [*self.withdrawn.values(), *self.folded.incidents]
         members = {(i.series, i.opened_at): i for i in (*stored, *newer)}
-        return [i for i in members.values() if i.muted_by == reason and i.cleared_at is None]
+        return [
+            i
+            for i in members.values()
+            if i.muted_by == reason and i.cleared_at is None and i.last_anomalous >= outage.opened_at
+        ]
 
     def _told_before(self, start: datetime, end: datetime) -> list[Incident]:
-        """Return the incidents of earlier steps that were told of lately, each by itself."""
+        """Return the incidents of earlier steps that were told of lately, each by itself, and still are."""
         values = {"start": start - WITHIN + WINDOW, "end": end}
         self.cursor.execute(statement("detection/select_told_incidents"), values)
         reasons = {reason_of(outage) for outage in self.outages.values()}
         told = [incident_of(row) for row in self.cursor.fetchall()]
-        return [incident for incident in told if incident.muted_by not in reasons]
+        return [
+            i for i in told if i.muted_by not in reasons and (i.series, i.opened_at) not in self.withdrawn
+        ]
 
     def _fewest(self) -> int:
         self.cursor.execute(statement("detection/count_live_series"))

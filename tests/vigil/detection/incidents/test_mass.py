@@ -26,7 +26,7 @@ Judge = Callable[..., JudgeOutcome]
 Story = Callable[..., None]
 NOON, EVENING = at("12:00"), at("20:00")
 ALERTS = "SELECT identity FROM alerts ORDER BY alert_id"
-SERIES = [f"series-{number}" for number in range(6)]
+SERIES = [f"series-{number}" for number in range(11)]
 OPENED, CLOSED = "group/20260304T1205Z/opened/1", "group/20260304T1205Z/closed/1"
 
 
@@ -174,6 +174,42 @@ def test_series_in_maintenance_or_snoozed_make_no_mass_outage(
     put([".0", ".0", ".0", ".0", ".0", ".."])
     judge(at("12:20"))
     assert told(rows) == [f"series-{n}/20260304T1205Z/opened/1" for n in (3, 4)]
+
+
+def test_a_backlog_in_which_an_outage_ends_makes_no_second_one_of_what_was_told_before(
+    judge: Judge, put: Story, rows: Rows, database: Database, settings: Settings, aws: Aws
+) -> None:
+    topic = aws.client("sns").create_topic(Name="mass")["TopicArn"]
+    put(["0"] * 8 + ["."] * 3, at("12:05"))
+    judge(at("12:11"))
+    relay(database, aws.client("sns"), topic, at("12:11"))
+    assert len(told(rows)) == 8
+    # The ninth is one too many; when they are calm, the tenth breaks.
+    put(["..."] * 8 + ["0..", ".0.", "..."], at("12:10"))
+    judge(at("12:26"))
+    alone = [f"series-{n}/20260304T1205Z/closed/1" for n in range(8)]
+    alone += [f"series-9/20260304T1215Z/{kind}/1" for kind in ("opened", "closed")]
+    assert told(rows)[8:10] == [OPENED, CLOSED]
+    assert sorted(told(rows)[10:]) == sorted(alone)
+
+
+def test_what_was_over_before_an_outage_and_is_told_after_it_does_not_end_it(
+    judge: Judge, put: Story, rows: Rows, database: Database
+) -> None:
+    def live(first: str, stories: Sequence[str]) -> None:
+        put(stories, at(first))
+        judge(at(first) + timedelta(minutes=6))
+
+    live("12:00", [".", ".", ".", ".", ".", "h"])
+    form = {"series": "series-5", "hours": 0.3, "reason": "moving"}
+    snooze(database, form, "snooze_alerts/1", at("12:07"))
+    live("12:05", ["."] * 6)
+    live("12:25", ["0"] * 5 + ["."])
+    live("12:30", ["0"] * 5 + ["."])
+    assert told(rows) == ["series-5/20260304T1200Z/opened/1", "group/20260304T1225Z/opened/1"]
+    live("12:35", ["."] * 6)
+    live("12:40", ["."] * 6)
+    assert told(rows)[2:] == ["group/20260304T1225Z/closed/1", "series-5/20260304T1200Z/closed/1"]
 
 
 def test_an_outage_that_a_recount_clears_is_taken_back(put: Story, judge: Judge, rows: Rows) -> None:
